@@ -1,0 +1,8 @@
+"""From a matrix of predictors to calibrated, explained probabilities with intervals."""
+
+from models.boosted import BoostedRisk
+from models.cox import CoxRisk
+from models.interface import Explanation, RiskModel, Settings
+from models.logistic import LogisticRisk
+
+__all__ = ["BoostedRisk", "CoxRisk", "Explanation", "LogisticRisk", "RiskModel", "Settings"]
