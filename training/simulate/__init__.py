@@ -1,0 +1,7 @@
+"""A synthetic registry with known truth. See docs/simulator.md."""
+
+from training.simulate.gain import expected_log_loss, share_of_gain
+from training.simulate.registry import Registry, simulate
+from training.simulate.world import World
+
+__all__ = ["Registry", "World", "expected_log_loss", "share_of_gain", "simulate"]
