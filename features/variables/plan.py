@@ -39,7 +39,7 @@ _TECHNIQUE = (
         definition="A balloon makes room before the cement",
         kind="flag",
         derived=True,
-        derivation="procedure = PKP or VBS, the two that expand; false for PVP, unknown for other",
+        derivation="procedure = PKP; false for PVP, unknown for VBS and other, which the models do not know",
     ),
     _plan(
         name="approach",
