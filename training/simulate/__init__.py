@@ -3,5 +3,6 @@
 from training.simulate.gain import expected_log_loss, share_of_gain
 from training.simulate.registry import Registry, simulate
 from training.simulate.world import World
+from training.simulate.write import command, write
 
-__all__ = ["Registry", "World", "expected_log_loss", "share_of_gain", "simulate"]
+__all__ = ["Registry", "World", "command", "expected_log_loss", "share_of_gain", "simulate", "write"]

@@ -81,7 +81,10 @@ def _offset(pull: Floats, share: float) -> float:
 
 
 def _identity(people: Population, hospitals: Hospitals, course: Course) -> Columns:
-    """Pseudonyms, centre, and the date that puts the data lock where the follow-up ends."""
+    """Pseudonyms, centre, and the date that puts the data lock where the follow-up ends.
+
+    Centres are in small letters, as the names of REDCap data access groups are.
+    """
     days = [(LOCK_DATE - timedelta(days=int(gap))).isoformat() for gap in course.admin_days]
     order = np.lexsort((np.arange(people.size), -course.admin_days))
     before = np.empty(people.size)
@@ -90,7 +93,7 @@ def _identity(people: Population, hospitals: Hospitals, course: Course) -> Colum
         before[own] = 40 + 35 * (surgeon % 11) + np.arange(len(own))
     return {
         "patient_id": _objects(f"P{number:06d}" for number in range(1, people.size + 1)),
-        "centre_id": _objects(f"C{centre + 1:02d}" for centre in hospitals.centre),
+        "centre_id": _objects(f"c{centre + 1:02d}" for centre in hospitals.centre),
         "procedure_date": _objects(days),
         "surgeon_volume": before,
     }

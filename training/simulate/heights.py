@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from features.fracture_severity import NORMAL_RATIOS
 from training.simulate.population import LEVELS, Population
 from training.simulate.quadrature import Floats
 
@@ -14,10 +15,8 @@ MM_PER_VOXEL = 0.8
 #: so that L1 has the usual 26 mm in front. The sample holds too few L4 to S1: L3 stands for L4 and L5.
 ANTERIOR_VOXELS = (23.42, 23.36, 22.63, 22.92, 24.05, 25.63, 27.51, 28.26, 30.22, 32.36, 35.58, 35.5, 35.5, 35.5)
 POSTERIOR_VOXELS = (25.33, 26.02, 26.31, 26.85, 27.21, 27.89, 29.52, 31.74, 33.89, 35.51, 36.79, 35.02, 35.02, 35.02)
-#: Normal anterior/posterior and middle/posterior ratios by level, the references of `features.fracture_severity` where
-#: no unbroken neighbour is there; from T4 as above.
-AP_RATIO = (0.926, 0.899, 0.861, 0.855, 0.886, 0.92, 0.934, 0.893, 0.894, 0.911, 0.97, 1.022, 1.022, 1.022)
-MP_RATIO = (0.842, 0.828, 0.82, 0.828, 0.836, 0.853, 0.858, 0.843, 0.844, 0.844, 0.859, 0.86, 0.86, 0.86)
+#: Normal anterior/posterior and middle/posterior ratio of `LEVELS`: the references of the derivation itself.
+FRONT_TO_BACK, MIDDLE_TO_BACK = (np.array([NORMAL_RATIOS[level][k] for level in LEVELS]) for k in (0, 1))
 
 #: Worst loss in % by grade, half a point inside the limits of the grade, so that rounding to 0.1 mm cannot change it.
 LOSS_PCT = ((0.0, 19.5), (20.5, 24.5), (25.5, 39.5), (40.5, 62.0))
@@ -39,8 +38,8 @@ def draw_heights(people: Population, rng: np.random.Generator) -> dict[str, Floa
     posterior = np.round(normal(POSTERIOR_VOXELS, here), 1)
     worst, other = _losses(people.genant, rng)
     anterior_worst = rng.random(m) < ANTERIOR_IS_WORST
-    front = _front_reference(above, below, posterior * np.array(AP_RATIO)[here])
-    middle = posterior * np.array(MP_RATIO)[here]
+    front = _front_reference(above, below, posterior * FRONT_TO_BACK[people.level])
+    middle = posterior * MIDDLE_TO_BACK[people.level]
     return {
         "fvah_mm": np.round(front * (1 - np.where(anterior_worst, worst, other)), 1),
         "mvh_mm": np.round(middle * (1 - np.where(anterior_worst, other, worst)), 1),
