@@ -60,11 +60,18 @@ def per_positive(numerator: Floats, denominator: Floats) -> Floats:
     return np.asarray(numerator / np.where(denominator > 0, denominator, np.nan))
 
 
+def code_where(known: NDArray[np.bool_], code: str | Objects) -> Objects:
+    """The source code (one for all, or one per row) where something is known, None elsewhere."""
+    source = np.full(len(known), None, dtype=object)
+    source[known] = code if isinstance(code, str) else code[known]
+    return source
+
+
 def first_known(candidates: tuple[tuple[str, Floats], ...]) -> Derived:
     """Row by row the first candidate that is known, and its code."""
     code, value = candidates[0]
     known = value == value
-    source = np.where(known, code, None)  # type: ignore[call-overload]
+    source = code_where(known, code)
     for code, candidate in candidates[1:]:
         if known.all():
             break

@@ -9,12 +9,23 @@ anterior/posterior) and a *loss* is height that is gone; nothing is called a com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
 
-from features.derived import Columns, Derived, Floats, Objects, coded, first_known, number, per_positive, rows_of, words
+from features.derived import (
+    Columns,
+    Derived,
+    Floats,
+    code_where,
+    coded,
+    first_known,
+    number,
+    per_positive,
+    rows_of,
+    words,
+)
 
 #: Normal (anterior/posterior, middle/posterior) height ratios by level: means of annotated CT heights, 9 (L3) to 269
 #: bodies a level. Fractured bodies were not left out, so they lie a little low. L4 and L5 were not measured and take
@@ -47,11 +58,14 @@ GENANT_CODES: Mapping[str, float] = MappingProxyType({"0": 0.0, "1": 1.0, "2": 2
 SEVERITY_CODES: Mapping[str, float] = MappingProxyType({"none": 0.0, "mild": 1.0, "moderate": 2.0, "severe": 3.0})
 DEGREE_CODES: Mapping[str, float] = MappingProxyType({"I": 1.0, "II": 2.0, "III": 3.0})
 
-_Ratio = Callable[[Columns], Derived]
+#: (place and reference, loss in %) of each loss that can be computed.
+_Losses = tuple[tuple[str, Floats], ...]
 
 #: A loss that lies on a threshold but for the last bits of its division counts as lying on it.
 _ROUNDING_PCT = 1e-9
-_NEIGHBOURS = np.array([None, "above_only", "below_only", "both_neighbours"], dtype=object)
+_ANTERIOR_NEIGHBOURS = ("adj_ah_above_mm", "adj_ah_below_mm")
+_MIDDLE_NEIGHBOURS = ("adj_mh_above_mm", "adj_mh_below_mm")
+_WHICH_NEIGHBOURS = np.array([None, "above_only", "below_only", "both_neighbours"], dtype=object)
 
 
 def avhr_pct(columns: Columns) -> Derived:
@@ -61,12 +75,12 @@ def avhr_pct(columns: Columns) -> Derived:
     is the same). With one neighbour only, 100 * FVAH / that one. A stated ``avhr_pct`` is taken as it is. Source:
     ``stated``, ``both_neighbours``, ``above_only`` or ``below_only``.
     """
-    return _stated_or(columns, "avhr_pct", _anterior_ratio(columns))
+    return _stated_or(columns, "avhr_pct", _ratio_to_neighbours(columns, "fvah_mm", _ANTERIOR_NEIGHBOURS))
 
 
 def mvhr_pct(columns: Columns) -> Derived:
     """Middle vertebral height ratio, the height that remains: as ``avhr_pct``, with middle heights (Huang 2022)."""
-    return _stated_or(columns, "mvhr_pct", _middle_ratio(columns))
+    return _stated_or(columns, "mvhr_pct", _ratio_to_neighbours(columns, "mvh_mm", _MIDDLE_NEIGHBOURS))
 
 
 def ap_ratio_pct(columns: Columns) -> Derived:
@@ -75,7 +89,7 @@ def ap_ratio_pct(columns: Columns) -> Derived:
     A healthy body is not at 100: see ``NORMAL_RATIOS``. Source: ``stated`` or ``heights``.
     """
     ratio = 100 * per_positive(number(columns, "fvah_mm"), number(columns, "pvh_mm"))
-    return _stated_or(columns, "ap_ratio_pct", Derived(ratio, _where_known(ratio, "heights")))
+    return _stated_or(columns, "ap_ratio_pct", Derived(ratio, code_where(ratio == ratio, "heights")))
 
 
 def compression_loss_pct(columns: Columns) -> Derived:
@@ -94,12 +108,17 @@ def height_loss_pct(columns: Columns) -> Derived:
     against its neighbours. Where no raw height gives a loss, stated ratios serve. Source: ``anterior`` or ``middle``
     with ``_neighbours``, ``_posterior_wall`` or ``_stated``.
     """
-    measured = _measured_loss(columns)
-    if "avhr_pct" not in columns and "mvhr_pct" not in columns:
-        return measured
-    stated = _stated_loss(columns)
-    known = measured.value == measured.value
-    return Derived(np.where(known, measured.value, stated.value), np.where(known, measured.source, stated.source))
+    losses = _measured_losses(columns)
+    worst = _worst(columns, losses)
+    stated = _stated_losses(columns)
+    if stated:
+        gap = np.isnan(worst)
+        losses = (*losses, *((code, np.where(gap, loss, np.nan)) for code, loss in stated))
+        worst = _worst(columns, losses)
+    source = np.full(len(worst), None, dtype=object)
+    for code, loss in reversed(losses):
+        source[loss == worst] = code
+    return Derived(worst, source)
 
 
 def genant_grade(columns: Columns) -> Derived:
@@ -109,11 +128,12 @@ def genant_grade(columns: Columns) -> Derived:
     belong to them. Measured heights come first, then a stated grade, then stated ratios. Source: ``heights``,
     ``stated`` or ``stated_ratio``.
     """
-    candidates = [("heights", grade_of_loss(_measured_loss(columns).value))]
+    candidates = [("heights", grade_of_loss(_worst(columns, _measured_losses(columns))))]
     if "genant_grade" in columns:
         candidates.append(("stated", coded(columns["genant_grade"], GENANT_CODES)))
-    if "avhr_pct" in columns or "mvhr_pct" in columns:
-        candidates.append(("stated_ratio", grade_of_loss(_stated_loss(columns).value)))
+    stated = _stated_losses(columns)
+    if stated:
+        candidates.append(("stated_ratio", grade_of_loss(_worst(columns, stated))))
     return first_known(tuple(candidates))
 
 
@@ -165,58 +185,52 @@ def wedge_angle_from_heights(anterior_mm: Floats, posterior_mm: Floats, depth_mm
     return np.asarray(np.degrees(2 * np.arctan(half_tangent)))
 
 
-def _measured_loss(columns: Columns) -> Derived:
-    anterior = _loss_of(columns, "anterior", "fvah_mm", _anterior_ratio, _ANTERIOR_TO_POSTERIOR)
-    if "mvh_mm" not in columns:
-        return anterior
-    middle = _loss_of(columns, "middle", "mvh_mm", _middle_ratio, _MIDDLE_TO_POSTERIOR)
-    return _larger(anterior, middle)
+def _measured_losses(columns: Columns) -> _Losses:
+    """The losses of raw heights, each place against one reference only: the neighbours where they are known."""
+    anterior = _losses_of(columns, "anterior", "fvah_mm", _ANTERIOR_NEIGHBOURS, _ANTERIOR_TO_POSTERIOR)
+    return (*anterior, *_losses_of(columns, "middle", "mvh_mm", _MIDDLE_NEIGHBOURS, _MIDDLE_TO_POSTERIOR))
 
 
-def _stated_loss(columns: Columns) -> Derived:
-    anterior, middle = (100 - number(columns, name) for name in ("avhr_pct", "mvhr_pct"))
-    return _larger(
-        Derived(anterior, _where_known(anterior, "anterior_stated")),
-        Derived(middle, _where_known(middle, "middle_stated")),
-    )
-
-
-def _larger(one: Derived, other: Derived) -> Derived:
-    second = ~(one.value >= other.value) & (other.value == other.value)
-    return Derived(np.where(second, other.value, one.value), np.where(second, other.source, one.source))
-
-
-def _loss_of(
-    columns: Columns, place: str, height: str, against_neighbours: _Ratio, normal: Mapping[str, float]
-) -> Derived:
-    """Loss of one height against the neighbours, else against the own posterior wall."""
-    by_neighbours = 100 - against_neighbours(columns).value
-    candidates = ((f"{place}_neighbours", by_neighbours),)
-    if "pvh_mm" not in columns or "level" not in columns or bool((by_neighbours == by_neighbours).all()):
-        return first_known(candidates)
+def _losses_of(
+    columns: Columns, place: str, own: str, neighbours: tuple[str, str], normal: Mapping[str, float]
+) -> _Losses:
+    height = columns.get(own)
+    if height is None:
+        return ()
+    by_neighbours = 100 - 100 * per_positive(height, _reference(columns, neighbours))
+    known = by_neighbours == by_neighbours
+    found = ((f"{place}_neighbours", by_neighbours),)
+    if known.all() or "pvh_mm" not in columns or "level" not in columns:
+        return found
     expected = columns["pvh_mm"] * coded(columns["level"], normal)
-    by_wall = 100 - 100 * per_positive(number(columns, height), expected)
-    return first_known((*candidates, (f"{place}_posterior_wall", by_wall)))
+    by_wall = np.where(known, np.nan, 100 - 100 * per_positive(height, expected))
+    return (*found, (f"{place}_posterior_wall", by_wall))
 
 
-def _anterior_ratio(columns: Columns) -> Derived:
-    return _ratio_to_neighbours(columns, "fvah_mm", "adj_ah_above_mm", "adj_ah_below_mm")
+def _stated_losses(columns: Columns) -> _Losses:
+    ratios = (("anterior_stated", "avhr_pct"), ("middle_stated", "mvhr_pct"))
+    return tuple((code, 100 - columns[name]) for code, name in ratios if name in columns)
 
 
-def _middle_ratio(columns: Columns) -> Derived:
-    return _ratio_to_neighbours(columns, "mvh_mm", "adj_mh_above_mm", "adj_mh_below_mm")
+def _worst(columns: Columns, losses: _Losses) -> Floats:
+    worst = losses[0][1] if losses else np.full(rows_of(columns), np.nan)
+    for _, loss in losses[1:]:
+        worst = np.fmax(worst, loss)
+    return worst
 
 
-def _ratio_to_neighbours(columns: Columns, own: str, above: str, below: str) -> Derived:
-    if own not in columns or (above not in columns and below not in columns):
-        rows = rows_of(columns)
-        return Derived(np.full(rows, np.nan), np.full(rows, None, dtype=object))
-    up, down = number(columns, above), number(columns, below)
-    knows_up, knows_down = up == up, down == down
-    reference = np.where(knows_up & knows_down, (up + down) / 2, np.where(knows_up, up, down))
-    ratio = 100 * per_positive(columns[own], reference)
-    which = np.where(ratio == ratio, knows_up + 2 * knows_down, 0)
-    return Derived(ratio, _NEIGHBOURS[which])
+def _reference(columns: Columns, neighbours: tuple[str, str]) -> Floats:
+    """Mean height of the two neighbours, or the height of the only one that is known."""
+    up, down = (number(columns, name) for name in neighbours)
+    mean = (up + down) / 2
+    return np.where(mean == mean, mean, np.where(up == up, up, down))
+
+
+def _ratio_to_neighbours(columns: Columns, own: str, neighbours: tuple[str, str]) -> Derived:
+    ratio = 100 * per_positive(number(columns, own), _reference(columns, neighbours))
+    above, below = (number(columns, name) for name in neighbours)
+    which = (above == above) + 2 * (below == below)
+    return Derived(ratio, code_where(ratio == ratio, _WHICH_NEIGHBOURS[which]))
 
 
 def _stated_or(columns: Columns, name: str, computed: Derived) -> Derived:
@@ -226,7 +240,3 @@ def _stated_or(columns: Columns, name: str, computed: Derived) -> Derived:
 def _prefer(stated: Floats, computed: Derived) -> Derived:
     known = stated == stated
     return Derived(np.where(known, stated, computed.value), np.where(known, "stated", computed.source))
-
-
-def _where_known(value: Floats, code: str) -> Objects:
-    return np.where(value == value, code, None)  # type: ignore[call-overload,no-any-return]
