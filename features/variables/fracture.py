@@ -181,7 +181,7 @@ _WALLS = (
     _flag(
         name="fracture_line_to_wall",
         label="Fracture line reaches a wall",
-        definition="A fracture line runs into a wall without a visible gap",
+        definition="A fracture line runs into a wall",
     ),
     _category(
         name="basivertebral_foramen",

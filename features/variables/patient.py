@@ -174,7 +174,7 @@ _HABITS_AND_ILLNESSES = (
     _integer(
         name="charlson",
         label="Charlson index",
-        definition="Charlson comorbidity index, without the age points",
+        definition="Charlson comorbidity index",
         unit="points",
         lowest=0,
         highest=30,
