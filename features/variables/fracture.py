@@ -248,7 +248,7 @@ _VOLUME = (
         plausible_low=9,
         plausible_high=55,
         measurement="CT segmentation",
-        notes="Segmentations that include the arch give about a third more.",
+        notes="A segmentation that includes the arch measures something else.",
     ),
     _number(
         name="lost_volume_ml",

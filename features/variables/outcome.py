@@ -24,9 +24,9 @@ _LEAKAGE = (
         kind="multi",
         choices=("none", *ROUTES, "unspecified"),
         source="Yeom 2003 for B, S, C; the disc is counted by itself",
-        notes="Empty means not assessed. none and unspecified stand alone. Yeom's C includes the disc; a column leak_yeom "
-        "is read as it stands, so map its C where the disc can be told. A yes/no column needs a mapping: 0 none, "
-        "1 unspecified.",
+        notes="Empty means not assessed. none and unspecified stand alone. Yeom's C includes the disc; a column "
+        "leak_yeom is read as it stands, so map its C where the disc can be told. A yes/no column needs a mapping: "
+        "0 none, 1 unspecified.",
         aliases=("leak_yeom",),
     ),
     _leak(
