@@ -1,8 +1,9 @@
-"""From what is known about patients to the matrix that a model reads: pure, row by row, the same for training and serving.
+"""From what is known about patients to the matrix that a model reads: pure, row by row, the same for training and
+serving.
 
-For leakage the matrix has one row per treated vertebra, for refracture one per patient, made from all the vertebrae treated
-together: a finding counts if any vertebra has it, of severities the worst counts, planned volumes are added, of CT values the
-lowest counts. Nothing is learned here: every number in a row follows from that patient alone.
+For leakage the matrix has one row per treated vertebra, for refracture one per patient, made from all the vertebrae
+treated together: a finding counts if any vertebra has it, of severities the worst counts, planned volumes are added,
+of CT values the lowest counts. Nothing is learned here: every number in a row follows from that patient alone.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ def _bmi(columns: Columns) -> Floats:
     stated = _number("bmi_kg_m2")(columns)
     if "height_cm" not in columns or "weight_kg" not in columns:
         return stated
-    computed = np.asarray(columns["weight_kg"], dtype=float) / (np.asarray(columns["height_cm"], dtype=float) / 100) ** 2
+    computed = (
+        np.asarray(columns["weight_kg"], dtype=float) / (np.asarray(columns["height_cm"], dtype=float) / 100) ** 2
+    )
     return np.where(np.isnan(stated), computed, stated)
 
 
@@ -100,7 +103,12 @@ _SHARED = {
         "genant_grade", "genant_grade", _HEIGHTS, "score", lambda c: fracture_severity.genant_grade(c).value, "highest"
     ),
     "planned_volume_ml": Predictor(
-        "planned_volume_ml", "planned_volume_ml", ("planned_volume_ml",), "continuous", _number("planned_volume_ml"), "sum"
+        "planned_volume_ml",
+        "planned_volume_ml",
+        ("planned_volume_ml",),
+        "continuous",
+        _number("planned_volume_ml"),
+        "sum",
     ),
     "intravertebral_cleft": Predictor(
         "intravertebral_cleft",
@@ -230,9 +238,9 @@ def build(
 ) -> Matrix:
     """The model matrix of an outcome.
 
-    ``columns``: dictionary variables as arrays of one length (an absent one is unknown throughout); what else it holds is
-    not read. ``detection``: how leaks are, or were, looked for: ``"CT"``, ``"radiograph"``, or one code per row (1 CT, 0
-    radiograph); leakage only. ``patient``: an integer per row; without it all rows are one patient's.
+    ``columns``: dictionary variables as arrays of one length (an absent one is unknown throughout); what else it holds
+    is not read. ``detection``: how leaks are, or were, looked for: ``"CT"``, ``"radiograph"``, or one code per row (1
+    CT, 0 radiograph); leakage only. ``patient``: an integer per row; without it all rows are one patient's.
 
     Raises ``UsageError`` if a predictor would be known only after ``moment``.
     """

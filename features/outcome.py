@@ -1,7 +1,7 @@
 """What happened: time zero, event, competing event, horizon.
 
-Time zero is the procedure. Leakage is read off the first image afterwards. Refracture is the first of three events (same
-level, adjacent, remote), death competes, and whoever is last seen without any of them is censored.
+Time zero is the procedure. Leakage is read off the first image afterwards. Refracture is the first of three events
+(same level, adjacent, remote), death competes, and whoever is last seen without any of them is censored.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ LEAK_WINDOW_DAYS = 365
 class Leakage:
     """Leakage of vertebrae, all arrays of length n.
 
-    ``leaked``: 1.0 or 0.0. ``routes``: (n, 4), columns B S C D, NaN where the route of a leak was not told. ``days``: to the
-    image that showed the leak, or to the end of observation, at most 365; NaN if unknown. ``detection``: 1 CT, 0 radiograph.
-    ``patient``: an integer per row.
+    ``leaked``: 1.0 or 0.0. ``routes``: (n, 4), columns B S C D, NaN where the route of a leak was not told. ``days``:
+    to the image that showed the leak, or to the end of observation, at most 365; NaN if unknown. ``detection``: 1 CT,
+    0 radiograph. ``patient``: an integer per row.
     """
 
     leaked: Floats
@@ -51,7 +51,9 @@ class Leakage:
 
 @dataclass(frozen=True, slots=True)
 class Refracture:
-    """First refracture of patients: ``event_code`` 0 censored, 1 same, 2 adjacent, 3 remote, 4 death; ``days`` to it."""
+    """First refracture of patients: ``event_code`` 0 censored, 1 same, 2 adjacent, 3 remote, 4 death; ``days`` to
+    it.
+    """
 
     event_code: Ints
     days: Floats

@@ -31,9 +31,9 @@ DEPTHS = (1, 2, MAX_DEPTH)
 ROUNDS = tuple(range(20, 301, 20))
 BOOSTED_REFITS = 24
 
-#: Directions on which trials and meta-analyses agree (Zhan 2017; the viscosity trials; zoledronate after PKP). The cleft
-#: is left free: it raises the cortical routes and lowers the venous ones (Tang 2021). So are CT value and T-score for
-#: leakage, on which cohorts conflict.
+#: Directions on which trials and meta-analyses agree (Zhan 2017; the viscosity trials; zoledronate after PKP). The
+#: cleft is left free: it raises the cortical routes and lowers the venous ones (Tang 2021). So are CT value and
+#: T-score for leakage, on which cohorts conflict.
 MONOTONE: dict[Outcome, dict[str, int]] = {
     "leakage": {"detection": 1, "viscosity": -1, "cortical_disruption": 1, "planned_volume_ml": 1, "procedure_pkp": -1},
     "refracture": {"ct_value_hu": -1, "steroid_use": 1, "prior_vertebral_fracture": 1, "anti_osteoporosis_planned": -1},
@@ -76,7 +76,10 @@ class BoostedRisk(CalibratedRisk):
         parts = _parts(outcome, self.columns)
         fold = folds_by_patient(outcome.patient, _any_event(outcome), self.settings.folds, self.settings.seed)
         tuned = [_tune(values, part, fold, self.settings) for part in parts]
-        boosters = [_train(values, part, depth, rounds, self.settings.seed) for part, (depth, rounds, _) in zip(parts, tuned, strict=True)]
+        boosters = [
+            _train(values, part, depth, rounds, self.settings.seed)
+            for part, (depth, rounds, _) in zip(parts, tuned, strict=True)
+        ]
         explained = 1 if isinstance(outcome, Leakage) else len(parts)
         weights = bootstrap_weights(outcome.patient, self.settings.refits, self.settings.seed)
         refits = [

@@ -1,7 +1,7 @@
 """From linear predictors to calibrated probabilities of leakage, and the links on which risks are compared.
 
-Each part (any leak and the four routes) is recalibrated as logit = a + b * eta, a and b fitted on predictions for patients
-that the model had not seen. Then the routes alone are moved, so that max(routes) <= any <= sum(routes).
+Each part (any leak and the four routes) is recalibrated as logit = a + b * eta, a and b fitted on predictions for
+patients that the model had not seen. Then the routes alone are moved, so that max(routes) <= any <= sum(routes).
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def unlink(scale: Scale, total: Floats) -> Floats:
 
 
 def recalibration(eta: Floats, y: Floats) -> tuple[float, float]:
-    """Intercept and slope of y (n,) on out-of-fold linear predictors (n,). A slope below 0 means no signal: it becomes 0."""
+    """Intercept and slope of y (n,) on out-of-fold linear predictors (n,). A slope below 0 means no signal: it becomes
+    0.
+    """
     spread = float(eta.std())
     if spread > 0:
         centred = (eta - eta.mean()) / spread

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from models.interface import Explanation, Learner, Margins, Settings, Table, pre
 from models.interval import interval as spread_of_refits
 from models.linear import LinearBody
 from models.trees import TreeBody
+
+if TYPE_CHECKING:
+    from models.artifact import Card
 
 Floats = NDArray[np.float64]
 Head = BinaryHead | HazardHead
@@ -37,6 +40,8 @@ class CalibratedRisk:
         self.outcome: Outcome = "leakage"
         self._body: LinearBody | TreeBody | None = None
         self._head: Head | None = None
+        self.card: Card | None = None
+        self.sha256 = ""
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """From cause-specific hazards to cumulative incidence.
 
-Each cause k has the hazard  lambda_k(t) exp(slope_k * eta_k).  Its cumulative baseline is kept on a fixed coarse grid of
-days, never at the event times of patients, who could be read back from them. At the days of the grid it is the value of
-Efron's step function, the day itself included (as R has it; lifelines interpolates); between them hazards are taken as
-proportional to each other, which makes the incidence exact:
+Each cause k has the hazard  lambda_k(t) exp(slope_k * eta_k).  Its cumulative baseline is kept on a fixed coarse grid
+of days, never at the event times of patients, who could be read back from them. At the days of the grid it is the
+value of Efron's step function, the day itself included (as R has it; lifelines interpolates); between them hazards are
+taken as proportional to each other, which makes the incidence exact:
 
     F_k(t) = sum over intervals of  S(start) * (dH_k / dH) * (1 - exp(-dH)),   dH = sum over causes of dH_k.
 
@@ -38,8 +38,8 @@ class HazardHead:
     """Baselines and slopes of all causes.
 
     ``grid_days``: (g,); ``hazard``: (causes, g) increments of the cumulative baseline hazards; ``slope``: (causes,);
-    ``refits``: (refits, causes, g) the increments of the refits on patient resamples, for intervals; the first ``events``
-    causes make up the risk that is asked for, the others compete.
+    ``refits``: (refits, causes, g) the increments of the refits on patient resamples, for intervals; the first
+    ``events`` causes make up the risk that is asked for, the others compete.
     """
 
     grid_days: Floats
@@ -75,7 +75,9 @@ class HazardHead:
         return link(self.scale, _incidence(relative, hazard, self.events)).T
 
     def gradient(self, eta: Floats) -> Floats:
-        """Derivative of ``total`` at the default horizon by each linear predictor; same shape as ``eta`` (n, causes)."""
+        """Derivative of ``total`` at the default horizon by each linear predictor; same shape as ``eta`` (n,
+        causes).
+        """
         until = self._index(None) + 1
         hazards = np.exp(self.slope * eta)[:, :, None] * self.hazard[:, :until]
         leaving, total = self._leaving(hazards)
@@ -120,7 +122,9 @@ class HazardHead:
 
 
 def _incidence(relative: Floats, hazard: Floats, events: int) -> Floats:
-    """Incidence of the first ``events`` causes at the end of ``hazard`` (..., causes, g); ``relative``: (..., n, causes)."""
+    """Incidence of the first ``events`` causes at the end of ``hazard`` (..., causes, g); ``relative``: (..., n,
+    causes).
+    """
     wanted = relative[..., :events] @ hazard[..., :events, :]
     total = wanted + relative[..., events:] @ hazard[..., events:, :] + 1e-300
     survival = np.exp(-np.cumsum(total, axis=-1))
@@ -128,9 +132,7 @@ def _incidence(relative: Floats, hazard: Floats, events: int) -> Floats:
     return np.asarray((leaving * wanted / total).sum(axis=-1))
 
 
-def refit_hazards(
-    eta: Floats, slope: float, sets: RiskSets, grid_days: Floats, weights: Floats
-) -> Floats:
+def refit_hazards(eta: Floats, slope: float, sets: RiskSets, grid_days: Floats, weights: Floats) -> Floats:
     """Baseline increments (refits, g) of the refits: ``eta`` and ``weights`` are (refits, n)."""
     rows = [
         np.diff(efron_hazard(slope * margin, sets, grid_days, weight), prepend=0.0)

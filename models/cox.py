@@ -1,4 +1,6 @@
-"""Cox models: cause-specific for refracture, and for leakage as Chen 2025 used one (any leak within a year; a comparator)."""
+"""Cox models: cause-specific for refracture, and for leakage as Chen 2025 used one (any leak within a year; a
+comparator).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def survival_target(outcome: Target) -> tuple[Outcome, Floats, list[Flags], Floa
 
 
 class CoxRisk(CalibratedRisk):
-    """Ridge Cox regression with Efron ties for each cause; penalty, slope and baseline come from out-of-fold predictions."""
+    """Ridge Cox regression with Efron ties for each cause; penalty, slope and baseline come from out-of-fold
+    predictions.
+    """
 
     learner: Learner = "cox"
 

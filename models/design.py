@@ -1,8 +1,8 @@
 """From matrix columns to the terms of a linear model: splines, levels, and what to do about the unknown.
 
-A continuous column becomes a restricted cubic spline in Harrell's form (knots at fixed quantiles of the training data) or,
-where there are too few distinct values for one, a line. All terms are centred at their training mean and scaled to unit
-standard deviation.
+A continuous column becomes a restricted cubic spline in Harrell's form (knots at fixed quantiles of the training data)
+or, where there are too few distinct values for one, a line. All terms are centred at their training mean and scaled to
+unit standard deviation.
 
 An unknown input is replaced by the mean of its *terms* given the terms that are known, under a joint normal model whose
 mean and covariance are estimated by EM from incomplete rows (Little & Rubin 2002, ch. 11). Imputing terms rather than
@@ -165,7 +165,9 @@ def _by_pattern(unknown: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:
 
 
 def _regression(covariance: Floats, unknown: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
-    """Indices of missing and of known terms, and the weights (known, missing) that predict the former from the latter."""
+    """Indices of missing and of known terms, and the weights (known, missing) that predict the former from the
+    latter.
+    """
     missing, known = np.flatnonzero(unknown), np.flatnonzero(~unknown)
     # A spline and its line are nearly collinear: a small ridge keeps the solution finite and changes nothing visible.
     inside = covariance[np.ix_(known, known)] + 1e-6 * np.eye(len(known))

@@ -1,12 +1,13 @@
 """Why a risk is what it is: what each variable adds between the reference patient and this one.
 
 eta_k = mean_k + sum over columns of phi_kj. Let F be the calibrated risk on its scale as a function of all eta_k. Along the
-straight path from the reference patient to this one (Aumann-Shapley; integrated gradients, Sundararajan 2017) column j gets
+straight path from the reference patient to this one (Aumann-Shapley; integrated gradients, Sundararajan 2017) column j
+gets
 
     contribution_j = sum over k of phi_kj * integral from 0 to 1 of dF/deta_k (mean + s (eta - mean)) ds,
 
-by eight Gauss-Legendre nodes. With one part this is slope * phi_j exactly. The tiny remainder of the quadrature goes to the
-largest contribution, so that base + contributions = total holds to the last bit that matters.
+by eight Gauss-Legendre nodes. With one part this is slope * phi_j exactly. The tiny remainder of the quadrature goes
+to the largest contribution, so that base + contributions = total holds to the last bit that matters.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ class Margins:
 class Explanation:
     """base + contributions = total, exactly; ``contributions``: (rows, columns) in the order of ``columns``.
 
-    ``base`` belongs to the reference patient, ``total`` to the patient asked about, both on ``scale``; the risk shown is
-    computed from ``total``.
+    ``base`` belongs to the reference patient, ``total`` to the patient asked about, both on ``scale``; the risk shown
+    is computed from ``total``.
     """
 
     scale: Scale
@@ -107,14 +107,18 @@ class Parts:
 
 
 def values_of(table: Table, columns: Sequence[str]) -> Floats:
-    """The columns asked for as a float64 array (rows, columns); raises ``UsageError`` with the difference of the lists."""
+    """The columns asked for as a float64 array (rows, columns); raises ``UsageError`` with the difference of the
+    lists.
+    """
     if isinstance(table, Matrix) and table.columns == tuple(columns):
         return table.values
     present = list(table.keys())
     missing = [name for name in columns if name not in present]
     if missing:
         surplus = [name for name in present if name not in columns]
-        raise UsageError(f"columns missing: {', '.join(missing)}; not expected: {', '.join(map(str, surplus)) or 'none'}")
+        raise UsageError(
+            f"columns missing: {', '.join(missing)}; not expected: {', '.join(map(str, surplus)) or 'none'}"
+        )
     return np.column_stack([np.asarray(table[name], dtype=float) for name in columns])
 
 

@@ -1,7 +1,7 @@
 """Intervals: the spread of refits on patient resamples, on the link scale.
 
-A 95 % interval is unlink(link(risk) ± 1.96 se): what the model's own sampling variation leaves open for this patient, not
-what may happen to him.
+A 95 % interval is unlink(link(risk) ± 1.96 se): what the model's own sampling variation leaves open for this patient,
+not what may happen to him.
 """
 
 from __future__ import annotations

@@ -33,18 +33,26 @@ def leakage_target(outcome: Leakage, part: int) -> tuple[Floats, Rows]:
 def refuse_too_few(what: str, events: float, others: float) -> None:
     """Raise ``TooLittleData`` if a part has too few events, or too few without, to be fitted at all."""
     if min(events, others) < FEWEST_EVENTS:
-        raise TooLittleData(f"{what}: {int(events)} events and {int(others)} without; at least {FEWEST_EVENTS} of each are needed")
+        raise TooLittleData(
+            f"{what}: {int(events)} events and {int(others)} without; at least {FEWEST_EVENTS} of each are needed"
+        )
 
 
 class LogisticRisk(CalibratedRisk):
-    """Ridge logistic regression on splines, the penalty chosen out of fold, recalibrated on the same out-of-fold predictions."""
+    """Ridge logistic regression on splines, the penalty chosen out of fold, recalibrated on the same out-of-fold
+    predictions.
+    """
 
     learner: Learner = "logistic"
 
     def fit(self, X: Table, outcome: Target) -> LogisticRisk:
-        """Fit all parts. Raises ``UsageError`` for refracture, ``TooLittleData`` with fewer than ten events of a part."""
+        """Fit all parts. Raises ``UsageError`` for refracture, ``TooLittleData`` with fewer than ten events of a
+        part.
+        """
         if not isinstance(outcome, Leakage):
-            raise UsageError("logistic exists for leakage only: refracture has times and a competing event, use cox or boosted")
+            raise UsageError(
+                "logistic exists for leakage only: refracture has times and a competing event, use cox or boosted"
+            )
         self.outcome = "leakage"
         values = values_of(X, self.columns)
         design = fit_design("leakage", values)
@@ -85,6 +93,8 @@ class LogisticRisk(CalibratedRisk):
 
 
 def _split(values: Floats, test: Rows) -> tuple[Floats, Floats]:
-    """Terms of the rows inside and outside, the design (knots, scaling, the unknown) learned from those inside alone."""
+    """Terms of the rows inside and outside, the design (knots, scaling, the unknown) learned from those inside
+    alone.
+    """
     design: Design = fit_design("leakage", values[~test])
     return design.transform(values[~test]), design.transform(values[test])

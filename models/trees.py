@@ -1,12 +1,12 @@
 """Our own reader of xgboost's trees: margins and exact TreeSHAP contributions in NumPy.
 
-The service answers from the booster's file without importing xgboost, which brings scikit-learn, pandas and SciPy with it and
-costs some 0.3 ms a call. All trees of all parts and refits are walked together, one array operation per level.
+The service answers from the booster's file without importing xgboost, which brings scikit-learn, pandas and SciPy with
+it and costs some 0.3 ms a call. All trees of all parts and refits are walked together, one array operation per level.
 
-Trees are at most ``MAX_DEPTH`` = 3 splits deep, as small registries want them. A path then holds at most three different
-features, and the Shapley value of path-dependent TreeSHAP (Lundberg 2020) has a closed form: for a leaf of value v
-whose path asks features 1, 2, 3 with o = 1 if the row satisfies all the path's conditions on the feature (else 0) and z = the
-product of the cover ratios of those conditions,
+Trees are at most ``MAX_DEPTH`` = 3 splits deep, as small registries want them. A path then holds at most three
+different features, and the Shapley value of path-dependent TreeSHAP (Lundberg 2020) has a closed form: for a leaf of
+value v whose path asks features 1, 2, 3 with o = 1 if the row satisfies all the path's conditions on the feature (else
+0) and z = the product of the cover ratios of those conditions,
 
     phi_1 = v (o1 - z1) ((o2 o3 + z2 z3) / 3 + (o2 z3 + z2 o3) / 6),
 
@@ -73,8 +73,8 @@ class Forest:
 class Paths:
     """For each leaf of a forest up to three features of its path; arrays (leaves, 3) unless said.
 
-    ``node`` and ``goes_left`` are the path's conditions, in order; ``belongs``: (leaves, 3 features, 3 conditions) tells
-    which conditions ask which feature. Unused places repeat a condition that always holds.
+    ``node`` and ``goes_left`` are the path's conditions, in order; ``belongs``: (leaves, 3 features, 3 conditions)
+    tells which conditions ask which feature. Unused places repeat a condition that always holds.
     """
 
     value: Floats  # (leaves,)
@@ -227,7 +227,9 @@ def _collect(
 
 
 def contributions(forest: Forest, paths: Paths, values: Floats) -> Floats:
-    """TreeSHAP values (n, groups, columns) of the matrix ``values`` (n, columns); with ``paths.base`` they sum to margins."""
+    """TreeSHAP values (n, groups, columns) of the matrix ``values`` (n, columns); with ``paths.base`` they sum to
+    margins.
+    """
     x = values.astype(np.float32)
     chunks = [_contributions(forest, paths, x[at : at + CHUNK]) for at in range(0, len(x), CHUNK)]
     return np.concatenate(chunks) if chunks else np.zeros((0, len(forest.starts), values.shape[1]))
@@ -254,7 +256,9 @@ def _contributions(forest: Forest, paths: Paths, x: NDArray[np.float32]) -> Floa
 
 @dataclass(frozen=True, slots=True)
 class TreeBody:
-    """The body of a boosted model: ``main`` has one group per part, ``refits`` explained x refits groups (or is None)."""
+    """The body of a boosted model: ``main`` has one group per part, ``refits`` explained x refits groups (or is
+    None).
+    """
 
     main: Forest
     paths: Paths

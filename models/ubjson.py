@@ -1,7 +1,7 @@
 """A reader of Universal Binary JSON, the format of xgboost's model files (https://ubjson.org, draft 12).
 
-Reads one document after another from the same bytes. Every length is checked against what is left before memory is taken, so
-that damaged bytes end in ``ModelDamaged`` and not in a crash.
+Reads one document after another from the same bytes. Every length is checked against what is left before memory is
+taken, so that damaged bytes end in ``ModelDamaged`` and not in a crash.
 """
 
 from __future__ import annotations
