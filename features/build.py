@@ -84,7 +84,19 @@ def _bmi(columns: Columns) -> Floats:
     return np.where(np.isnan(stated), computed, stated)
 
 
-_HEIGHTS = ("genant_grade", "fvah_mm", "mvh_mm", "pvh_mm", "adj_ah_above_mm", "adj_ah_below_mm", "level")
+_HEIGHTS = (
+    "genant_grade",
+    "fvah_mm",
+    "mvh_mm",
+    "pvh_mm",
+    "adj_ah_above_mm",
+    "adj_ah_below_mm",
+    "adj_mh_above_mm",
+    "adj_mh_below_mm",
+    "avhr_pct",
+    "mvhr_pct",
+    "level",
+)
 _CT_VALUE = ("hu_l1", "hu_adjacent_mean", "hu_index_vertebra")
 _VISCOSITY = (
     "planned_viscosity",

@@ -42,8 +42,9 @@ LARGEST_FILE_BYTES = 256 * 2**20
 SELF_CHECK_TOLERANCE = 1e-9
 
 SYNTHETIC_NOTICE = (
-    "Trained on simulated patients. Not for clinical use: it shows how the service works, not what will happen to a
-    patient." )
+    "Trained on simulated patients. Not for clinical use: it shows how the service works, "
+    "not what will happen to a patient."
+)
 REGISTRY_NOTICE = (
     "Trained on one registry export and validated inside it only. Not a medical device; "
     "check it on your own patients before you rely on it."
@@ -109,7 +110,11 @@ def _files(model: CalibratedRisk, card: Card) -> dict[str, bytes]:
     described["columns"], described["fingerprint"] = list(model.columns), fingerprint()
     records = synthetic_records(model.outcome)
     check = {"records": [_plain(record) for record in records], "totals": _totals(model, records).tolist()}
-    files = {"model.json": canonical(model.to_dict()), "card.json": canonical(_finite(described)), "selfcheck.json": canonical(check)}
+    files = {
+        "model.json": canonical(model.to_dict()),
+        "card.json": canonical(_finite(described)),
+        "selfcheck.json": canonical(check),
+    }
     if isinstance(model, BoostedRisk):
         files["trees.ubj"] = model.trees
     return files
