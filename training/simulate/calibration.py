@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.metrics import auc
 from training.simulate.registry import Registry
-from training.simulate.world import CAUSES
+from training.simulate.world_format import CAUSES
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -84,7 +85,16 @@ def default_world_rates(registry: Registry) -> list[Rate]:
     for route, target in profile.items():
         hits = np.array([route in routes for routes in registry.complete["leak_routes"]], dtype=float)
         rates.append(_rate(registry, f"leak route {route}", hits, by_ct, float(target)))
-    return rates + _event_rates(registry)
+    return [*rates, _oracle_auc(registry, found, by_ct), *_event_rates(registry)]
+
+
+def _oracle_auc(registry: Registry, found: Floats, by_ct: Flags) -> Rate:
+    """How well the truth itself separates leaks: no preoperative model can do better in this world."""
+    targets = registry.world.tree["calibrated"]["oracle_auc_any_leak_without_centre_or_surgeon_effects"]
+    estimate = auc(registry.truth["leak_any_ct"][by_ct], found[by_ct], registry.patient[by_ct])
+    return Rate(
+        "oracle AUC, any leak", estimate.value, float(targets[registry.world.text("design", "profile")]), estimate.se
+    )
 
 
 def _strata(registry: Registry) -> dict[str, Flags]:
@@ -116,7 +126,10 @@ def _event_rates(registry: Registry) -> list[Rate]:
         hits = (np.isin(event, causes) & (days <= by)).astype(float)
         label = name if name.startswith("death_first") else f"refracture {name}"
         rates.append(_rate(registry, label, hits, first, float(target)))
-    return rates
+    early = (np.isin(event, CAUSES) & (days <= 91)).astype(float)
+    share = float(world.tree["calibrated"]["share_of_first_year_events_within_3_months"][level])
+    in_year = first & np.isin(event, CAUSES) & (days <= 365)
+    return [*rates, _rate(registry, "first-year events within 3 months", early, in_year, share)]
 
 
 def _rate(registry: Registry, name: str, hits: Floats, rows: Flags, target: float) -> Rate:

@@ -13,7 +13,8 @@ from training.simulate.course import Course, Hospitals
 from training.simulate.heights import draw_heights
 from training.simulate.population import LEVELS, VISCOSITIES, Population, truncated_normal
 from training.simulate.quadrature import Floats, normal_scores
-from training.simulate.world import CAUSES, ROUTES, World
+from training.simulate.world import World
+from training.simulate.world_format import CAUSES, ROUTES
 
 Columns = dict[str, NDArray[Any]]
 LOCK_DATE = date(2025, 6, 30)

@@ -18,7 +18,8 @@ from training.simulate.effects import (
 from training.simulate.population import Ints, Population
 from training.simulate.quadrature import Floats
 from training.simulate.truth import leak_log_odds, seen_on_radiograph, shapes
-from training.simulate.world import CAUSES, DAYS_PER_MONTH, ROUTES, World
+from training.simulate.world import DAYS_PER_MONTH, World
+from training.simulate.world_format import CAUSES, ROUTES
 
 Flags = NDArray[np.bool_]
 FIRST_EVENTS = np.array([*CAUSES, "death"], dtype=object)
@@ -140,6 +141,6 @@ def _reported(
 def _choice(rng: np.random.Generator, shares: object, size: int) -> NDArray[np.object_]:
     assert isinstance(shares, dict)
     values = np.empty(len(shares), dtype=object)
-    values[:] = list(shares)
-    weights = np.array(list(shares.values()), dtype=float)
+    values[:] = sorted(shares, key=str)  # the order of a file must not decide who is drawn
+    weights = np.array([shares[value] for value in values], dtype=float)
     return np.asarray(values[rng.choice(len(values), size=size, p=weights / weights.sum())], dtype=object)

@@ -16,7 +16,8 @@ import numpy as np
 
 from training.simulate.population import IN_JUNCTION, Population, draw_population, mean_grade
 from training.simulate.quadrature import Floats, normal_rule, normal_scores, sum_rule
-from training.simulate.world import CAUSES, DAYS_PER_MONTH, ROUTES, World
+from training.simulate.world import DAYS_PER_MONTH, World
+from training.simulate.world_format import CAUSES, ROUTES
 
 REFERENCE_PATIENTS = 150_000
 REFERENCE_SEED = 20_240_601  # of the population that margins are solved on; independent of every user's seed

@@ -115,8 +115,9 @@ def _ct_value(rng: np.random.Generator, table: Mapping[str, float], years_over_m
 
 def _treated_count(world: World, rng: np.random.Generator, n_patients: int) -> Ints:
     table = world.part("design", "treated_count")
-    counts = np.array([int(count) for count in table])
-    return np.asarray(rng.choice(counts, size=n_patients, p=_shares(list(table.values()))), dtype=np.int64)
+    counts = sorted(table, key=int)
+    drawn = rng.choice([int(count) for count in counts], size=n_patients, p=_shares([table[count] for count in counts]))
+    return np.asarray(drawn, dtype=np.int64)
 
 
 def _levels(rng: np.random.Generator, count: Ints, junction_share: float) -> Ints:

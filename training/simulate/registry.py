@@ -14,7 +14,8 @@ from training.simulate.columns import complete_columns, with_gaps
 from training.simulate.course import FIRST_EVENTS, Course, draw_course, draw_hospitals
 from training.simulate.population import Population, draw_population
 from training.simulate.truth import leak_truth, refracture_truth
-from training.simulate.world import ROUTES, World
+from training.simulate.world import World
+from training.simulate.world_format import ROUTES
 
 Frame = Mapping[str, NDArray[Any]]
 MOST_PATIENTS = 999_999  # pseudonyms have six digits

@@ -22,7 +22,8 @@ from training.simulate.effects import (
 )
 from training.simulate.population import Population
 from training.simulate.quadrature import Floats
-from training.simulate.world import CAUSES, DAYS_PER_MONTH, ROUTES, World
+from training.simulate.world import DAYS_PER_MONTH, World
+from training.simulate.world_format import CAUSES, ROUTES
 
 PATIENTS_AT_ONCE = 2_000  # keeps the working arrays inside the processor's cache
 STEPS = 28  # of the time grid up to the last horizon
