@@ -1,0 +1,54 @@
+"""Running independent pieces of work: on the cores of this machine, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import Any, Literal
+
+from features.errors import DependencyMissing
+
+Engine = Literal["local", "dask"]
+Task = tuple[Callable[..., Any], tuple[Any, ...]]
+
+#: One thread per worker: the matrices are small, and threads that wait for each other cost up to ten times the work.
+_ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+
+
+def run(tasks: Sequence[Task], engine: Engine = "local", workers: int | None = None) -> Iterator[tuple[int, Any]]:
+    """Results as they come, each with the position of its task. A failed task raises its own exception here."""
+    if engine == "dask":
+        yield from _on_dask(tasks)
+    else:
+        yield from _on_cores(tasks, workers or os.cpu_count() or 1)
+
+
+def _on_cores(tasks: Sequence[Task], workers: int) -> Iterator[tuple[int, Any]]:
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(_ONE_THREAD)  # inherited by the workers, which read it when NumPy is loaded
+    try:
+        with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=get_context("spawn")) as pool:
+            futures = {pool.submit(function, *arguments): place for place, (function, arguments) in enumerate(tasks)}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+def _on_dask(tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+    """On the cluster that ``DASK_SCHEDULER_ADDRESS`` names, or on one started for the occasion."""
+    try:
+        from distributed import Client
+        from distributed import as_completed as as_completed_there
+    except ImportError as error:
+        raise DependencyMissing("--engine dask needs the package distributed: pip install 'cemrisk[dask]'") from error
+    with Client(os.environ.get("DASK_SCHEDULER_ADDRESS")) as client:
+        futures = {client.submit(function, *arguments, pure=False): place for place, (function, arguments) in enumerate(tasks)}
+        for future in as_completed_there(futures):
+            yield futures[future], future.result()
