@@ -74,6 +74,19 @@ class HazardHead:
         hazard = self.refits[:, :, : self._index(horizon_days) + 1]
         return link(self.scale, _incidence(relative, hazard, self.events)).T
 
+    def totals(self, eta: Floats, horizons_days: tuple[int, ...]) -> Floats:
+        """``total`` by several horizons in one pass; ``eta``: (n, causes), returns (n, horizons)."""
+        until = [self._index(days) for days in horizons_days]
+        by_day = _incidence_by_day(np.exp(self.slope * eta), self.hazard[:, : max(until) + 1], self.events)
+        return link(self.scale, by_day[:, until])
+
+    def totals_of_refits(self, eta: Floats, horizons_days: tuple[int, ...]) -> Floats:
+        """``refit_totals`` by several horizons in one pass; ``eta``: (n, causes, refits), returns (n, horizons, refits)."""
+        until = [self._index(days) for days in horizons_days]
+        relative = np.exp(self.slope[:, None] * eta).transpose(2, 0, 1)
+        by_day = _incidence_by_day(relative, self.refits[:, :, : max(until) + 1], self.events)
+        return link(self.scale, by_day[:, :, until]).transpose(1, 2, 0)
+
     def gradient(self, eta: Floats) -> Floats:
         """Derivative of ``total`` at the default horizon by each linear predictor; same shape as ``eta`` (n,
         causes).
@@ -122,14 +135,21 @@ class HazardHead:
 
 
 def _incidence(relative: Floats, hazard: Floats, events: int) -> Floats:
-    """Incidence of the first ``events`` causes at the end of ``hazard`` (..., causes, g); ``relative``: (..., n,
-    causes).
-    """
+    """Incidence of the first ``events`` causes at the end of ``hazard`` (..., causes, g); ``relative``: (..., n, causes)."""
+    return np.asarray(_incidence_by_interval(relative, hazard, events).sum(axis=-1))
+
+
+def _incidence_by_day(relative: Floats, hazard: Floats, events: int) -> Floats:
+    """``_incidence`` at every day of the grid, (..., n, g)."""
+    return np.cumsum(_incidence_by_interval(relative, hazard, events), axis=-1)
+
+
+def _incidence_by_interval(relative: Floats, hazard: Floats, events: int) -> Floats:
     wanted = relative[..., :events] @ hazard[..., :events, :]
     total = wanted + relative[..., events:] @ hazard[..., events:, :] + 1e-300
     survival = np.exp(-np.cumsum(total, axis=-1))
     leaving = -np.diff(survival, axis=-1, prepend=1.0)
-    return np.asarray((leaving * wanted / total).sum(axis=-1))
+    return np.asarray(leaving * wanted / total)
 
 
 def refit_hazards(eta: Floats, slope: float, sets: RiskSets, grid_days: Floats, weights: Floats) -> Floats:
