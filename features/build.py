@@ -9,7 +9,7 @@ of CT values the lowest counts. Nothing is learned here: every number in a row f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -47,11 +47,12 @@ class Predictor:
     make: Callable[[Columns], Floats]
     pool: Pool = "first"
     levels: tuple[str, ...] = ()
+    #: The latest moment at which something that it is made from becomes known.
+    known_at: Moment = field(init=False, compare=False, default=Moment.PREOP)
 
-    @property
-    def known_at(self) -> Moment:
-        """The latest moment at which something that it is made from becomes known."""
-        return max((VARIABLES[name].known_at for name in self.reads), default=Moment.PREOP)
+    def __post_init__(self) -> None:
+        latest = max((VARIABLES[name].known_at for name in self.reads), default=Moment.PREOP)
+        object.__setattr__(self, "known_at", latest)
 
 
 def _number(name: str) -> Callable[[Columns], Floats]:

@@ -18,17 +18,21 @@ from models.calibrate import BinaryHead, recalibration
 from models.calibrated import LEAKAGE_PARTS, CalibratedRisk
 from models.competing import HazardHead, hazard_recalibration, refit_hazards
 from models.cox import survival_target
+from models.forest import MAX_DEPTH
 from models.interface import Learner, Settings, Table, Target, values_of
 from models.logistic import leakage_target, refuse_too_few
 from models.newton import RiskSets, cox_loss
 from models.resample import bootstrap_weights, folds_by_patient
-from models.trees import MAX_DEPTH, TreeBody
+from models.trees import TreeBody, trees_file
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
 
 DEPTHS = (1, 2, MAX_DEPTH)
-ROUNDS = tuple(range(20, 301, 20))
+LEARNING_RATE = 0.08
+ROUNDS = tuple(range(20, 201, 20))
+#: Steps of ``ROUNDS`` without a smaller out-of-fold loss after which a depth is given up.
+PATIENCE = 3
 BOOSTED_REFITS = 24
 
 #: Directions on which trials and meta-analyses agree (Zhan 2017; the viscosity trials; zoledronate after PKP). The
@@ -77,27 +81,27 @@ class BoostedRisk(CalibratedRisk):
         fold = folds_by_patient(outcome.patient, _any_event(outcome), self.settings.folds, self.settings.seed)
         tuned = [_tune(values, part, fold, self.settings) for part in parts]
         boosters = [
-            _train(values, part, depth, rounds, self.settings.seed)
-            for part, (depth, rounds, _) in zip(parts, tuned, strict=True)
+            _train(values, part, best.depth, best.rounds, self.settings.seed)
+            for part, best in zip(parts, tuned, strict=True)
         ]
         explained = 1 if isinstance(outcome, Leakage) else len(parts)
         weights = bootstrap_weights(outcome.patient, self.settings.refits, self.settings.seed)
         refits = [
-            _train(values, part, depth, rounds, self.settings.seed, row)
-            for part, (depth, rounds, _) in zip(parts[:explained], tuned, strict=False)
+            _train(values, part, best.depth, best.rounds, self.settings.seed, row)
+            for part, best in zip(parts[:explained], tuned, strict=False)
             for row in weights
         ]
-        self.trees = b"".join(bytes(booster.save_raw("ubj")) for booster in [*boosters, *refits])
+        self.trees = trees_file(*([bytes(booster.save_raw("ubj")) for booster in some] for some in (boosters, refits)))
         body = TreeBody.read(self.trees, len(parts), explained, len(self.columns))
-        oof = np.column_stack([eta for _, _, eta in tuned])
+        oof = np.column_stack([best.margins for best in tuned])
         self.set_fitted(self.outcome, body, _head(outcome, parts, oof, body, values, weights))
         return self
 
 
 def _any_event(outcome: Target) -> Rows:
     if isinstance(outcome, Leakage):
-        return outcome.leaked == 1
-    return (outcome.event_code > 0) & (outcome.event_code < len(CAUSES))
+        return np.asarray(outcome.leaked == 1)
+    return np.asarray((outcome.event_code > 0) & (outcome.event_code < len(CAUSES)))
 
 
 def _parts(outcome: Target, columns: tuple[str, ...]) -> list[_Part]:
@@ -122,18 +126,12 @@ def _cause_part(outcome: Refracture, cause: str, monotone: tuple[int, ...]) -> _
     return _Part(cause, label, np.ones(len(outcome), dtype=bool), "survival:cox", 0.5, monotone)
 
 
-def _train(values: Floats, part: _Part, depth: int, rounds: int, seed: int, weights: Floats | None = None) -> Any:
-    """A booster on the rows that tell the part; a weight of 0 leaves a row out."""
-    import xgboost
-
-    use = part.told if weights is None else part.told & (weights > 0)
-    weight = None if weights is None else weights[use]
-    data = xgboost.DMatrix(values[use], part.label[use], weight=weight)
-    parameters = {
+def _parameters(part: _Part, depth: int, seed: int) -> dict[str, Any]:
+    return {
         "objective": part.objective,
         "base_score": part.base,
         "max_depth": depth,
-        "eta": 0.05,
+        "eta": LEARNING_RATE,
         "min_child_weight": 5.0 if part.objective == "binary:logistic" else 3.0,
         "lambda": 5.0,
         "subsample": 0.7,
@@ -144,25 +142,50 @@ def _train(values: Floats, part: _Part, depth: int, rounds: int, seed: int, weig
         "nthread": 1,
         "seed": seed,
     }
-    return xgboost.train(parameters, data, rounds)
 
 
-def _tune(values: Floats, part: _Part, fold: NDArray[np.intp], settings: Settings) -> tuple[int, int, Floats]:
-    """Depth, rounds and out-of-fold margins (n,) of the choice with the smallest out-of-fold loss."""
+def _train(values: Floats, part: _Part, depth: int, rounds: int, seed: int, weights: Floats | None = None) -> Any:
+    """A booster on the rows that tell the part; a weight of 0 leaves a row out."""
     import xgboost
 
-    margins = np.empty((len(DEPTHS), len(ROUNDS), len(values)))
-    loss = np.zeros(margins.shape[:2])
-    for k in range(settings.folds):
-        test = fold == k
-        unseen = xgboost.DMatrix(values[test])
-        for i, depth in enumerate(DEPTHS):
-            booster = _train(values, part, depth, ROUNDS[-1], settings.seed, (~test).astype(float))
-            for j, rounds in enumerate(ROUNDS):
-                margins[i, j, test] = booster.predict(unseen, output_margin=True, iteration_range=(0, rounds))
-                loss[i, j] += part.loss(margins[i, j], test)
-    i, j = (int(index) for index in np.unravel_index(np.argmin(loss), loss.shape))
-    return DEPTHS[i], ROUNDS[j], margins[i, j]
+    use = part.told if weights is None else part.told & (weights > 0)
+    weight = None if weights is None else weights[use]
+    data = xgboost.DMatrix(values[use], part.label[use], weight=weight)
+    return xgboost.train(_parameters(part, depth, seed), data, rounds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Depth and rounds with the out-of-fold margins (n,) that they give, and the loss of these."""
+
+    depth: int
+    rounds: int
+    margins: Floats
+    loss: float
+
+
+def _tune(values: Floats, part: _Part, fold: NDArray[np.intp], settings: Settings) -> _Choice:
+    """The choice with the smallest out-of-fold loss; a depth whose loss has long stopped falling is not pursued."""
+    import xgboost
+
+    held_out = [fold == k for k in range(settings.folds)]
+    inside = [xgboost.DMatrix(values[part.told & ~rows], part.label[part.told & ~rows]) for rows in held_out]
+    outside = [xgboost.DMatrix(values[rows]) for rows in held_out]
+    found: list[_Choice] = []
+    for depth in DEPTHS:
+        curve: list[_Choice] = []
+        boosters = [xgboost.Booster(_parameters(part, depth, settings.seed), [data]) for data in inside]
+        for rounds in ROUNDS:
+            margins = np.empty(len(values))
+            for booster, data, unseen, rows in zip(boosters, inside, outside, held_out, strict=True):
+                for done in range(booster.num_boosted_rounds(), rounds):
+                    booster.update(data, done)
+                margins[rows] = booster.predict(unseen, output_margin=True)
+            curve.append(_Choice(depth, rounds, margins, sum(part.loss(margins, rows) for rows in held_out)))
+            if len(curve) - int(np.argmin([choice.loss for choice in curve])) > PATIENCE:
+                break
+        found += curve
+    return min(found, key=lambda choice: choice.loss)
 
 
 def _head(
