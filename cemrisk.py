@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,13 +27,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
-        return run(arguments)
+        code = run(arguments)
+        sys.stdout.flush()
+        return code
     except CemriskError as error:
         print(f"cemrisk: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # Whoever reads our output has closed it, as `head` does. Nothing more can be said there.
-        sys.stderr.close()
+        # Whoever reads our output has closed it, as `head` does; without this Python complains when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
@@ -52,12 +55,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def exit_codes() -> dict[int, str]:
     """Every exit code and what it means, from the error tree."""
-    found = {0: "Done."}
+    found = {0: "Done"}
     pending: list[type[CemriskError]] = [CemriskError]
     while pending:
         kind = pending.pop(0)
         pending += kind.__subclasses__()
-        found[kind.exit_code] = (kind.__doc__ or "").split("\n")[0]
+        found[kind.exit_code] = (kind.__doc__ or "").split("\n")[0].partition(";")[0].rstrip(".")
     return dict(sorted(found.items()))
 
 
@@ -127,12 +130,10 @@ def run_dictionary(arguments: argparse.Namespace) -> int:
     """Print the dictionary in one of its three forms."""
     from features import dictionary_text
 
-    forms = {
-        "table": dictionary_text.table,
-        "json": dictionary_text.as_json,
-        "markdown": dictionary_text.markdown,
-    }
-    print(forms[arguments.format]())
+    if arguments.format == "json":
+        _print_json(dictionary_text.as_json())
+    else:
+        print(dictionary_text.table() if arguments.format == "table" else dictionary_text.markdown())
     return 0
 
 

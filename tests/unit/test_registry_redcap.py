@@ -1,0 +1,175 @@
+"""REDCap exports: raw and label, with events, repeating instruments, checkboxes, identifiers and missing data codes."""
+
+from __future__ import annotations
+
+import pytest
+
+from features.errors import InputRejected
+from features.registry import read_export, write_split
+from tests.exports import DICTIONARY_HEADER, FIELDS, base, field, follow_up, vertebra, write_redcap, write_table
+
+ROWS = [
+    base("7"),
+    vertebra("7", 1, "12", leak_routes___1="1", leak_routes___3="1"),
+    vertebra("7", 2, "13", leak_routes___0="1"),
+    follow_up("7", refracture="2", refracture_days="120"),
+    base("9", sex="2", age_years="81", t_score=""),
+    vertebra("9", 1, "11"),
+    follow_up("9", died="1"),
+]
+
+
+def read(tmp_path, rows=ROWS, mapping="", **how):
+    records, dictionary = write_redcap(tmp_path, rows, **how)
+    rules = None
+    if mapping:
+        rules = tmp_path / "mapping.toml"
+        rules.write_text(mapping, encoding="utf-8")
+    return read_export(records, dictionary=dictionary, mapping=rules)
+
+
+def reasons(export):
+    return [(row.position, row.reasons) for row in export.rejected]
+
+
+def test_vertebrae_are_joined_to_their_patient_and_follow_up(tmp_path):
+    export = read(tmp_path)
+    assert export.rejected == []
+    assert export.positions.tolist() == [2, 3, 6]
+    assert (len(export.rows), export.joined) == (3, 4)
+    first, second, third = export.accepted
+    assert first == {
+        "patient_id": "7",
+        "centre_id": "north_wing",
+        "procedure_date": "2024-03-01",
+        "age_years": 73.0,
+        "sex": "female",
+        "steroid_use": False,
+        "t_score": -3.1,
+        "level": "L1",
+        "leak_routes": frozenset({"B", "D"}),
+        "leak_modality": "CT",
+        "refracture": "adjacent",
+        "refracture_days": 120,
+        "last_seen_days": 400,
+        "died": False,
+        "treated_count": 2,
+    }
+    assert second["leak_routes"] == frozenset({"none"})
+    # No box checked is not the same as "none" checked: nobody looked.
+    assert "leak_routes" not in third and third["died"] is True and third["treated_count"] == 1
+
+
+@pytest.mark.parametrize("labelled_header", [False, True])
+def test_raw_and_label_exports_give_the_same_records(tmp_path, labelled_header):
+    raw = read(tmp_path)
+    label = read(tmp_path, export="label", labelled_header=labelled_header)
+    assert raw.accepted == label.accepted
+    assert raw.positions.tolist() == label.positions.tolist()
+
+
+def test_a_longer_list_of_events_is_settled_by_the_mapping(tmp_path):
+    later = follow_up("7", last_seen_days="900", refracture="", redcap_event_name="two_years_arm_1")
+    rows = [*ROWS[:4], later]
+    several = ("several_values:last_seen_days",)
+    assert reasons(read(tmp_path, rows)) == [(2, several), (3, several)]
+    chosen = '[columns.last_seen_days]\nfrom = "last_seen_days"\nevent = "two_years_arm_1"\n'
+    export = read(tmp_path, rows, chosen)
+    assert {record["last_seen_days"] for record in export.accepted} == {900}
+
+
+def test_identifiers_are_gone_before_anything_is_written(tmp_path):
+    rows = [*ROWS, base("11"), vertebra("11", 1, "99")]
+    for how in ({}, {"export": "label", "labelled_header": True}):
+        export = read(tmp_path, rows, **how)
+        assert "identifier_dropped" in {found.code for found in export.findings}
+        for path in write_split(export, tmp_path / "out"):
+            assert "Canary" not in path.read_text(encoding="utf-8")
+        assert not any("Canary" in cell for row in export.rows for cell in row.cells)
+
+
+def test_a_record_id_that_is_an_identifier_is_replaced(tmp_path):
+    records, _ = write_redcap(tmp_path, ROWS)
+    secret = [field("record_id", "patient", label="Record ID", identifier="y"), *FIELDS[1:]]
+    dictionary = write_table(tmp_path / "secret.csv", [DICTIONARY_HEADER, *secret])
+    export = read_export(records, dictionary=dictionary)
+    assert [record["patient_id"] for record in export.accepted] == ["record-1", "record-1", "record-2"]
+    assert "record_id" not in export.source_columns
+
+
+def test_rows_that_belong_to_nothing_are_rejected_and_counted(tmp_path):
+    rows = [base("1"), follow_up("1"), vertebra("2", 1, "12"), *ROWS]
+    export = read(tmp_path, rows)
+    assert reasons(export) == [(1, ("patient_without_vertebra:",)), (3, ("vertebra_without_patient:",))]
+    assert len(export.rows) + export.joined == len(rows)
+
+
+def test_a_row_without_record_id_is_rejected(tmp_path):
+    export = read(tmp_path, [*ROWS, base("")])
+    assert reasons(export) == [(8, ("record_id_missing:",))]
+
+
+def test_missing_data_codes_are_unknown_and_a_projects_own_ones_can_be_named(tmp_path):
+    rows = [base("7", age_years="UNK", sex="NASK"), vertebra("7", 1, "12", leak_routes___unk="1"), follow_up("7")]
+    (record,) = read(tmp_path, rows).accepted
+    assert not {"age_years", "sex", "leak_routes"} & set(record)
+    own = [base("7", age_years="-999"), *rows[1:]]
+    assert reasons(read(tmp_path, own)) == [(2, ("below_limit:age_years", "out_of_scope:age_years"))]
+    (record,) = read(tmp_path, own, '[redcap]\nmissing_codes = ["-999", "UNK"]\n').accepted
+    assert "age_years" not in record
+
+
+def test_codes_and_labels_in_one_export_are_not_guessed_apart(tmp_path):
+    rows = [base("7", sex="Female"), *ROWS[1:]]
+    with pytest.raises(InputRejected) as refusal:
+        read(tmp_path, rows)
+    assert [found.code for found in refusal.value.findings] == ["raw_or_label"]
+    export = read(tmp_path, rows, '[redcap]\nexport = "raw"\n')
+    assert reasons(export) == [(2, ("unknown_choice:sex",)), (3, ("unknown_choice:sex",))]
+
+
+def test_choices_that_say_nothing_in_our_words_need_the_mapping(tmp_path):
+    foreign = [*FIELDS[:4], field("geschlecht", "patient", "radio", choices="1, Frau | 2, Mann"), *FIELDS[5:]]
+    dictionary = write_table(tmp_path / "foreign.csv", [DICTIONARY_HEADER, *foreign])
+    records, _ = write_redcap(tmp_path, ROWS)
+    records.write_text(records.read_text(encoding="utf-8").replace(",sex,", ",geschlecht,"), encoding="utf-8")
+    rules = tmp_path / "mapping.toml"
+    rules.write_text('[columns.sex]\nfrom = "geschlecht"\n', encoding="utf-8")
+    export = read_export(records, dictionary=dictionary, mapping=rules)
+    assert {row.reasons for row in export.rejected} == {("unknown_choice:sex",)}
+    for values in ('{ "1" = "female", "2" = "male" }', '{ Frau = "female", Mann = "male" }'):
+        rules.write_text(f'[columns.sex]\nfrom = "geschlecht"\nvalues = {values}\n', encoding="utf-8")
+        export = read_export(records, dictionary=dictionary, mapping=rules)
+        assert [record["sex"] for record in export.accepted] == ["female", "female", "male"]
+
+
+def test_a_choice_that_the_project_does_not_have_is_rejected_where_it_stands(tmp_path):
+    rows = [*ROWS[:2], vertebra("7", 2, "44"), *ROWS[3:]]
+    export = read(tmp_path, rows)
+    assert reasons(export) == [(3, ("unknown_choice:level",))]
+    # The patient lost a row, so the other one trains no refracture model; it still counts as treated.
+    assert export.patient_complete.tolist() == [False, True]
+    assert export.accepted[0]["treated_count"] == 2
+
+
+def test_a_redcap_export_without_its_dictionary_is_refused(tmp_path):
+    records, _ = write_redcap(tmp_path, ROWS)
+    with pytest.raises(InputRejected) as refusal:
+        read_export(records)
+    assert [found.code for found in refusal.value.findings] == ["dictionary_needed"]
+
+
+def test_a_ragged_row_of_an_export_with_identifiers_is_written_without_cells(tmp_path):
+    records, dictionary = write_redcap(tmp_path, ROWS)
+    with records.open("a", encoding="utf-8") as stream:
+        stream.write("7,Jane Canary,12\n")
+    export = read_export(records, dictionary=dictionary)
+    assert reasons(export) == [(8, ("ragged_row:",))]
+    assert export.rejected[0].cells == ()
+    assert export.patient_complete.tolist() == [False, False, True]
+
+
+def test_required_fields_that_are_empty_are_warned_of(tmp_path):
+    export = read(tmp_path, [base("7", age_years=""), *ROWS[1:4]])
+    assert {(f.code, f.variable) for row in export.rows for f in row.findings} == {("required_empty", "age_years")}
+    assert len(export.accepted) == 2
