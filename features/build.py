@@ -1,5 +1,4 @@
-"""From what is known about patients to the matrix that a model reads: pure, row by row, the same for training and
-serving.
+"""From what is known about patients to the matrix that a model reads: pure, the same for training and serving.
 
 For leakage the matrix has one row per treated vertebra, for refracture one per patient, made from all the vertebrae
 treated together: a finding counts if any vertebra has it, of severities the worst counts, planned volumes are added,

@@ -36,8 +36,9 @@ def unlink(scale: Scale, total: Floats) -> Floats:
 
 
 def recalibration(eta: Floats, y: Floats) -> tuple[float, float]:
-    """Intercept and slope of y (n,) on out-of-fold linear predictors (n,). A slope below 0 means no signal: it becomes
-    0.
+    """Intercept and slope of y (n,) on out-of-fold linear predictors (n,).
+
+    A slope below 0 means no signal: it becomes 0, and the intercept the log odds of the mean.
     """
     spread = float(eta.std())
     if spread > 0:
@@ -53,7 +54,7 @@ def coherent_routes(leaked: Floats, routes: Floats) -> Floats:
     capped = np.minimum(routes, leaked[:, None])
     total = capped.sum(axis=1)
     raised = capped * np.maximum(1.0, leaked / np.maximum(total, SMALLEST_RISK))[:, None]
-    return np.minimum(raised, leaked[:, None])
+    return np.asarray(np.minimum(raised, leaked[:, None]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""Cox models: cause-specific for refracture, and for leakage as Chen 2025 used one (any leak within a year; a
-comparator).
-"""
+"""Cox models: cause-specific for refracture; for leakage, as a comparator, any leak within a year (Chen 2025)."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,9 @@ def survival_target(outcome: Target) -> tuple[Outcome, Floats, list[Flags], Floa
 
 
 class CoxRisk(CalibratedRisk):
-    """Ridge Cox regression with Efron ties for each cause; penalty, slope and baseline come from out-of-fold
-    predictions.
+    """Ridge Cox regression with Efron ties for each cause.
+
+    Penalty, slope and baseline come from out-of-fold predictions.
     """
 
     learner: Learner = "cox"
@@ -47,29 +48,46 @@ class CoxRisk(CalibratedRisk):
         design = fit_design(name, values)
         z = design.transform(values)
         fold = folds_by_patient(outcome.patient, np.any(events[:3], axis=0), self.settings.folds, self.settings.seed)
-        held_out = []
-        for k in range(self.settings.folds):
-            inside = fit_design(name, values[fold != k])
-            held_out.append((inside.transform(values[fold != k]), inside.transform(values[fold == k])))
+        held_out = [_split(name, values, fold == k) for k in range(self.settings.folds)]
         weights = bootstrap_weights(outcome.patient, self.settings.refits, self.settings.seed)
-        betas, slopes, hazards, refits, refit_baselines = [], [], [], [], []
+        causes = []
         for cause, event in enumerate(events):
             refuse_too_few(f"{name} ({CAUSES[cause] if name == 'refracture' else 'any'})", event.sum(), (~event).sum())
             penalty, eta = _tune(days, event, fold, held_out)
-            sets = RiskSets.of(days, event)
-            slope, hazard = hazard_recalibration(eta, sets, grid)
-            beta = fit_cox(z, sets, penalty)
-            again = np.array([fit_cox(z, sets, penalty, row, beta) for row in weights]).reshape(-1, z.shape[1])
-            betas.append(beta)
-            slopes.append(slope)
-            hazards.append(hazard)
-            refits.append(np.column_stack([np.zeros(len(again)), again]))
-            refit_baselines.append(refit_hazards(again @ z.T, slope, sets, grid, weights))
-        body = LinearBody(design, np.zeros(len(events)), np.array(betas), np.array(refits))
-        baselines = np.array(refit_baselines).swapaxes(0, 1)
-        head = HazardHead(grid, np.array(hazards), np.array(slopes), baselines, events=min(len(events), 3))
-        self.set_fitted(name, body, head)
+            causes.append(_fit_cause(z, RiskSets.of(days, event), grid, penalty, eta, weights))
+        body = LinearBody(
+            design, np.zeros(len(events)), np.array([c.beta for c in causes]), np.array([c.refits for c in causes])
+        )
+        baselines = np.array([c.baselines for c in causes]).swapaxes(0, 1)
+        hazard, slope = np.array([c.hazard for c in causes]), np.array([c.slope for c in causes])
+        self.set_fitted(name, body, HazardHead(grid, hazard, slope, baselines, events=min(len(events), 3)))
         return self
+
+
+def _split(name: Outcome, values: Floats, test: Flags) -> tuple[Floats, Floats]:
+    """Terms of the rows inside and outside; the design (knots, scaling, the unknown) is learned inside alone."""
+    design = fit_design(name, values[~test])
+    return design.transform(values[~test]), design.transform(values[test])
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """One fitted cause: ``refits`` (refits, q + 1) and ``baselines`` (refits, g) belong to the patient resamples."""
+
+    beta: Floats
+    slope: float
+    hazard: Floats
+    refits: Floats
+    baselines: Floats
+
+
+def _fit_cause(z: Floats, sets: RiskSets, grid: Floats, penalty: float, eta: Floats, weights: Floats) -> _Cause:
+    """Coefficients of one cause from terms ``z`` (n, q); slope and baseline from out-of-fold ``eta`` (n,)."""
+    slope, hazard = hazard_recalibration(eta, sets, grid)
+    beta = fit_cox(z, sets, penalty)
+    again = np.array([fit_cox(z, sets, penalty, row, beta) for row in weights]).reshape(-1, z.shape[1])
+    baselines = refit_hazards(again @ z.T, slope, sets, grid, weights)
+    return _Cause(beta, slope, hazard, np.column_stack([np.zeros(len(again)), again]), baselines)
 
 
 def _tune(
