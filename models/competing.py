@@ -81,7 +81,7 @@ class HazardHead:
         return link(self.scale, by_day[:, until])
 
     def totals_of_refits(self, eta: Floats, horizons_days: tuple[int, ...]) -> Floats:
-        """``refit_totals`` by several horizons in one pass; ``eta``: (n, causes, refits), returns (n, horizons, refits)."""
+        """``refit_totals`` by several horizons at once; ``eta``: (n, causes, refits), returns (n, horizons, refits)."""
         until = [self._index(days) for days in horizons_days]
         relative = np.exp(self.slope[:, None] * eta).transpose(2, 0, 1)
         by_day = _incidence_by_day(relative, self.refits[:, :, : max(until) + 1], self.events)
@@ -100,7 +100,8 @@ class HazardHead:
         wanted = (np.arange(len(self.slope)) < self.events)[:, None]
         by_share = hazards * (wanted - share[:, None, :]) * (leaving / total)[:, None, :]
         falls = survival[:, None, :] * cumulative
-        by_survival = share[:, None, :] * np.diff(falls, axis=2, prepend=0.0)
+        falls[:, :, 1:] -= falls[:, :, :-1].copy()
+        by_survival = share[:, None, :] * falls
         incidence = (share * leaving).sum(axis=1)
         slope_of_link = -1.0 / ((1 - incidence) * np.log1p(-incidence))
         return np.asarray(self.slope * (by_share + by_survival).sum(axis=2) * slope_of_link[:, None])
@@ -109,14 +110,14 @@ class HazardHead:
         """Probability of leaving in each interval and the total hazard in it, both (n, g)."""
         total = hazards.sum(axis=1) + 1e-300
         survival = np.exp(-np.cumsum(total, axis=1))
-        return -np.diff(survival, axis=1, prepend=1.0), total
+        return _falls(survival), total
 
     def _index(self, horizon_days: int | None) -> int:
         days = DEFAULT_HORIZON_DAYS if horizon_days is None else horizon_days
-        found = np.flatnonzero(self.grid_days == days)
-        if not len(found):
-            raise UsageError(f"horizon_days must be one of {[int(d) for d in self.grid_days]}")
-        return int(found[0])
+        grid = self.grid_days.tolist()
+        if days not in grid:
+            raise UsageError(f"horizon_days must be one of {[int(d) for d in grid]}")
+        return grid.index(days)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -135,7 +136,7 @@ class HazardHead:
 
 
 def _incidence(relative: Floats, hazard: Floats, events: int) -> Floats:
-    """Incidence of the first ``events`` causes at the end of ``hazard`` (..., causes, g); ``relative``: (..., n, causes)."""
+    """Incidence of the first ``events`` causes as ``hazard`` (..., causes, g) ends; ``relative``: (..., n, causes)."""
     return np.asarray(_incidence_by_interval(relative, hazard, events).sum(axis=-1))
 
 
@@ -148,8 +149,15 @@ def _incidence_by_interval(relative: Floats, hazard: Floats, events: int) -> Flo
     wanted = relative[..., :events] @ hazard[..., :events, :]
     total = wanted + relative[..., events:] @ hazard[..., events:, :] + 1e-300
     survival = np.exp(-np.cumsum(total, axis=-1))
-    leaving = -np.diff(survival, axis=-1, prepend=1.0)
-    return np.asarray(leaving * wanted / total)
+    return np.asarray(_falls(survival) * wanted / total)
+
+
+def _falls(survival: Floats) -> Floats:
+    """How much survival (..., g) falls in each interval; ``np.diff`` with a first value takes four times as long."""
+    fall = np.empty_like(survival)
+    fall[..., 0] = 1.0 - survival[..., 0]
+    np.subtract(survival[..., :-1], survival[..., 1:], out=fall[..., 1:])
+    return fall
 
 
 def refit_hazards(eta: Floats, slope: float, sets: RiskSets, grid_days: Floats, weights: Floats) -> Floats:

@@ -32,9 +32,14 @@ class LinearBody:
 
     def margins(self, values: Floats, with_refits: bool = True) -> Margins:
         """Linear predictors of the matrix ``values`` (n, columns)."""
-        return self._margins(self.design.transform(values), with_refits)
+        return self.margins_of(self.prepare(values), with_refits)
 
-    def _margins(self, z: Floats, with_refits: bool) -> Margins:
+    def prepare(self, values: Floats) -> Floats:
+        """What ``margins_of`` and ``contributions_of`` take: the terms of the matrix ``values`` (n, columns)."""
+        return self.design.transform(values)
+
+    def margins_of(self, z: Floats, with_refits: bool = True) -> Margins:
+        """Linear predictors from prepared rows."""
         main = z @ self.coefficients.T + self.intercept
         explained, refits, width = self.refits.shape
         if not with_refits or not refits:
@@ -47,10 +52,12 @@ class LinearBody:
 
         All terms of a column count together; terms are centred, so the reference patient is the average one.
         """
-        z = self.design.transform(values)
+        return self.contributions_of(self.prepare(values), explained)
+
+    def contributions_of(self, z: Floats, explained: int) -> tuple[Floats, Floats]:
+        """``contributions`` from prepared rows."""
         by_term = z[:, None, :] * self.coefficients[:explained]
-        first = np.flatnonzero(np.diff(self.design.owner, prepend=-1))
-        return self.intercept[:explained], np.add.reduceat(by_term, first, axis=2)
+        return self.intercept[:explained], np.add.reduceat(by_term, self.design.first_terms, axis=2)
 
     def to_dict(self) -> dict[str, Any]:
         return {

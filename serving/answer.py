@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import bone_quality, cement
-from features.build import Matrix, Outcome, build
+from features.build import PREDICTORS, Matrix, Outcome, build
+from features.derived import Columns
 from features.dictionary import VARIABLES, Moment
 from features.errors import NotReady
 from features.outcome import CAUSES, ROUTES
@@ -39,6 +40,7 @@ from serving.wording import (
 Floats = NDArray[np.float64]
 Json = dict[str, Any]
 
+READ_BY_ROW = tuple(name for predictor in PREDICTORS["leakage"] for name in predictor.reads)
 #: Read by the rules of scope, though by no model: stating them is not in vain.
 READ_BY_RULES = frozenset({"age_years", "sex", "level", "malignancy", "of_type"})
 
@@ -47,15 +49,16 @@ READ_BY_RULES = frozenset({"age_years", "sex", "level", "malignancy", "of_type"}
 class _Asked:
     """A question for one outcome: its scenarios, their matrix and what the champion says of all its rows.
 
-    The first ``plans`` scenarios are changes of plan, the rest possible values of the unknown. ``totals``: (rows,
-    horizons) on the link scale; ``spread``: (first rows, horizons, refits), of the patient and the plans only.
+    Changes of plan come first among the scenarios, then the possible values of what is unknown. ``prepared``: the rows
+    as the champion takes them; ``totals``: (rows, horizons) on the link scale; ``margins`` and ``spread``, (first rows,
+    horizons, refits), are of the patient and the changes of plan only.
     """
 
     question: Question
     served: Served
     scenarios: list[Scenario]
-    plans: int
     rows: Rows
+    prepared: Floats
     margins: Margins
     totals: Floats
     spread: Floats
@@ -72,12 +75,12 @@ def answer(question: Question, served: Mapping[Outcome, Served], request_id: str
         raise NotReady("no model for questions after surgery has been released")
     if not served:
         raise NotReady("no model has been released; train and promote one")
-    columns = to_columns(question.records)
+    columns = to_columns(question.records, _reads(served))
     by_row = build(columns, "leakage", detection=question.detection)
     leakage, refracture = served.get("leakage"), served.get("refracture")
-    leaks = None if leakage is None else _ask(question, leakage, by_row, by_row)
+    leaks = None if leakage is None else _ask(question, leakage, columns, by_row, by_row)
     pooled = build(columns, "refracture")
-    fractures = None if refracture is None else _ask(question, refracture, by_row, pooled)
+    fractures = None if refracture is None else _ask(question, refracture, columns, by_row, pooled)
     asked = [one for one in (leaks, fractures) if one is not None]
     synthetic = any(one.served.data_status == "synthetic" for one in asked)
     return {
@@ -95,22 +98,27 @@ def answer(question: Question, served: Mapping[Outcome, Served], request_id: str
     }
 
 
-def _ask(question: Question, served: Served, by_row: Matrix, matrix: Matrix) -> _Asked:
+def _reads(served: Mapping[Outcome, Served]) -> tuple[str, ...]:
+    """The variables that the models asked are made from, and those that tell of vertebrae what pooling hides."""
+    return tuple(dict.fromkeys((*READ_BY_ROW, *(name for one in served.values() for name in one.reads))))
+
+
+def _ask(question: Question, served: Served, columns: Columns, by_row: Matrix, matrix: Matrix) -> _Asked:
     """Put all scenarios of one outcome into one matrix and ask the champion."""
-    records = question.records
-    plans = plan_changes(served, records, by_row)
-    scenarios = plans + unknown_values(served, by_row, matrix, len(records))
+    count = len(question.records)
+    plans = plan_changes(served, question.records, by_row)
+    scenarios = plans + unknown_values(served, by_row, matrix, count)
     if served.outcome == "leakage":
-        rows = by_vertebra(served, records, scenarios, question.detection)
+        rows = by_vertebra(columns, count, scenarios, question.detection)
     else:
-        rows = by_patient(served, records, scenarios)
-    body, values = served.model.body, rows.matrix.values
+        rows = by_patient(columns, count, scenarios)
     first = int(np.searchsorted(rows.owner, len(plans)))  # refits are asked only where an interval is shown
-    margins = body.margins(values[:first])
+    prepared = served.prepare(rows.matrix.values)
+    margins = served.margins(prepared[:first], True)
     totals = served.totals(served.model, margins)
-    if first < len(values):
-        totals = np.vstack([totals, served.totals(served.model, body.margins(values[first:], with_refits=False))])
-    return _Asked(question, served, scenarios, len(plans), rows, margins, totals, served.refit_totals(margins))
+    if first < len(prepared):
+        totals = np.vstack([totals, served.totals(served.model, served.margins(prepared[first:], False))])
+    return _Asked(question, served, scenarios, rows, prepared, margins, totals, served.refit_totals(margins))
 
 
 def _leakage(asked: _Asked) -> list[Json]:
@@ -182,7 +190,7 @@ def _by_learner(asked: _Asked) -> tuple[dict[str, Floats], dict[str, Margins]]:
 def _explained(asked: _Asked) -> Explanation:
     model, own = asked.served.model, asked.own
     head = model.head
-    mean, phi = model.body.contributions(asked.rows.matrix.values[:own], head.explained)
+    mean, phi = asked.served.contributions(asked.prepared[:own])
     eta = asked.margins.main[:own, : head.explained]
     return explaining.explanation(head, model.columns, mean, eta, phi)
 

@@ -1,7 +1,7 @@
 """The same patient otherwise: plans that could be changed, and values that what is unknown could have.
 
-A scenario edits the record, and the edited records go through the same ``build`` and the same model as the patient's
-own, all in one matrix, so that a what-if can never be computed in another way than the risk it is compared with.
+A scenario edits the patient's columns, and the edited columns go through the same ``build`` and the same model as the
+patient's own, all in one matrix: a what-if can never be computed in another way than the risk it is compared with.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.build import Matrix, Predictor, build
+from features.derived import Columns
 from features.dictionary import VARIABLES, Moment, Value
-from features.records import to_columns
+from features.records import NUMERIC_KINDS
 from serving.served import Served
 
 Floats = NDArray[np.float64]
@@ -109,41 +111,60 @@ def unknown_values(served: Served, by_row: Matrix, matrix: Matrix, count: int) -
     ``matrix``: what the model reads; ``by_row``: a matrix with a row for each of the ``count`` vertebrae, which tells
     at which of them a vertebra's variable is unknown, even where pooling over the vertebrae hides it.
     """
+    gaps = dict(zip(matrix.columns, np.isnan(matrix.values).T, strict=True))
+    gaps |= {name: gap for name, gap in zip(by_row.columns, np.isnan(by_row.values).T, strict=True) if name in gaps}
     found = []
-    for position, predictor in enumerate(served.predictors):
-        source = by_row[predictor.name] if predictor.name in by_row.columns else matrix.values[:, position]
-        unknown = np.flatnonzero(source != source)
-        if len(unknown):
-            own = VARIABLES[predictor.variable].scope == "vertebra" and len(source) == count
-            places = [int(index) for index in unknown] if own else [None]
-            found += [
-                Scenario(predictor.variable, value, None, index)
-                for index in places
-                for value in served.possible[position]
-            ]
+    for predictor, values in zip(served.predictors, served.possible, strict=True):
+        gap = gaps[predictor.name]
+        if gap.any():
+            own = VARIABLES[predictor.variable].scope == "vertebra" and len(gap) == count
+            places = [int(index) for index in np.flatnonzero(gap)] if own else [None]
+            found += [Scenario(predictor.variable, value, None, index) for index in places for value in values]
     return found
 
 
-def by_vertebra(served: Served, records: Sequence[Record], scenarios: Sequence[Scenario], detection: str) -> Rows:
-    """Leakage: the patient's vertebrae, then for each scenario the vertebrae that it touches."""
-    rows, owner, vertebra = list(records), [-1] * len(records), list(range(len(records)))
+def by_vertebra(columns: Columns, count: int, scenarios: Sequence[Scenario], detection: str) -> Rows:
+    """Leakage: the patient's ``count`` vertebrae, then for each scenario the vertebrae that it touches."""
+    owner, vertebra = [-1] * count, list(range(count))
+    places: list[range] = []
     for number, scenario in enumerate(scenarios):
-        touched = range(len(records)) if scenario.index is None else (scenario.index,)
-        for index in touched:
-            rows.append({**records[index], scenario.variable: scenario.value})
-            owner.append(number)
-            vertebra.append(index)
-    matrix = build(to_columns(rows, served.reads), "leakage", detection=detection)
-    return Rows(matrix, np.array(owner), np.array(vertebra))
+        touched = range(count) if scenario.index is None else (scenario.index,)
+        places.append(range(len(owner), len(owner) + len(touched)))
+        owner += [number] * len(touched)
+        vertebra += touched
+    taken = np.array(vertebra)
+    matrix = build(_edited(columns, taken, scenarios, places), "leakage", detection=detection)
+    return Rows(matrix, np.array(owner), taken)
 
 
-def by_patient(served: Served, records: Sequence[Record], scenarios: Sequence[Scenario]) -> Rows:
-    """Refracture: the patient, then for each scenario the patient again with all the vertebrae."""
-    rows, patient = list(records), [0] * len(records)
+def by_patient(columns: Columns, count: int, scenarios: Sequence[Scenario]) -> Rows:
+    """Refracture: the patient, then for each scenario the patient again with all ``count`` vertebrae."""
+    places = []
     for number, scenario in enumerate(scenarios):
-        for index, record in enumerate(records):
-            touched = scenario.index is None or scenario.index == index
-            rows.append({**record, scenario.variable: scenario.value} if touched else record)
-            patient.append(number + 1)
-    matrix = build(to_columns(rows, served.reads), "refracture", patient=np.array(patient))
-    return Rows(matrix, np.arange(len(matrix)) - 1, np.zeros(len(matrix), dtype=np.intp))
+        first = (number + 1) * count
+        places.append(
+            range(first, first + count)
+            if scenario.index is None
+            else range(first + scenario.index, first + scenario.index + 1)
+        )
+    copies = len(scenarios) + 1
+    taken = np.tile(np.arange(count), copies)
+    matrix = build(
+        _edited(columns, taken, scenarios, places), "refracture", patient=np.repeat(np.arange(copies), count)
+    )
+    return Rows(matrix, np.arange(copies) - 1, np.zeros(copies, dtype=np.intp))
+
+
+def _edited(
+    columns: Columns, taken: NDArray[np.intp], scenarios: Sequence[Scenario], places: Sequence[range]
+) -> dict[str, NDArray[Any]]:
+    """The rows ``taken`` of the columns, each scenario's value written into its places."""
+    rows = {name: values[taken] for name, values in columns.items()}
+    for scenario, place in zip(scenarios, places, strict=True):
+        column = rows.get(scenario.variable)
+        if column is None:
+            numeric = VARIABLES[scenario.variable].kind in NUMERIC_KINDS
+            column = np.full(len(taken), np.nan) if numeric else np.full(len(taken), None, dtype=object)
+            rows[scenario.variable] = column
+        column[place.start : place.stop] = scenario.value
+    return rows

@@ -17,6 +17,7 @@ from models.calibrate import coherent_routes, unlink
 from models.calibrated import CalibratedRisk
 from models.competing import HazardHead
 from models.interface import Margins
+from models.linear import LinearBody
 from models.release import Release
 
 Floats = NDArray[np.float64]
@@ -83,6 +84,21 @@ class Served:
     def model(self) -> CalibratedRisk:
         """The champion."""
         return self.release.model
+
+    def prepare(self, values: Floats) -> Floats:
+        """What ``margins`` and ``contributions`` of the champion take: the terms of a linear body, or the matrix."""
+        body = self.model.body
+        return body.prepare(values) if isinstance(body, LinearBody) else values
+
+    def margins(self, prepared: Floats, with_refits: bool) -> Margins:
+        """The champion's linear predictors."""
+        body = self.model.body
+        return (body.margins_of if isinstance(body, LinearBody) else body.margins)(prepared, with_refits)
+
+    def contributions(self, prepared: Floats) -> tuple[Floats, Floats]:
+        """Of the champion: the reference patient (explained,) and what each column adds (n, explained, columns)."""
+        body, explained = self.model.body, self.model.head.explained
+        return (body.contributions_of if isinstance(body, LinearBody) else body.contributions)(prepared, explained)
 
     def totals(self, model: CalibratedRisk, margins: Margins) -> Floats:
         """Risks on the link scale, (rows, horizons)."""
