@@ -178,6 +178,14 @@ def test_t_scores_without_their_minus_reject_the_whole_export(tmp_path):
     assert all("t_score_sign:t_score" in one.reasons for one in export.rejected)
 
 
+def test_what_is_kept_is_judged_as_a_whole_too(tmp_path):
+    """Rows rejected for other reasons must not lend their sign to those that stay: the kept ones are read again."""
+    low = [row(patient_id=f"P{number}", t_score="-3.0", sex="3") for number in range(3)]
+    export = flat(tmp_path, *low, row(patient_id="P8", t_score="0.8"), row(patient_id="P9", t_score="0.9"))
+    assert export.accepted == []
+    assert export.rows[-1].reasons == ("t_score_sign:t_score",)
+
+
 def test_columns_that_feed_nothing_are_listed_and_never_an_error(tmp_path):
     export = flat(tmp_path, row(remark="x", compression_rate="71", ct_value_hu="80"))
     assert export.unmapped == ("remark", "compression_rate", "ct_value_hu")

@@ -6,6 +6,10 @@ import pytest
 
 from features.errors import InputRejected
 from features.registry import read_export, write_split
+from features.registry.mapping import ExportMapping
+from features.registry.project import load_project
+from features.registry.redcap import redcap_source
+from features.registry.text import read_table
 from tests.exports import DICTIONARY_HEADER, FIELDS, base, field, follow_up, vertebra, write_redcap, write_table
 
 ROWS = [
@@ -79,9 +83,12 @@ def test_a_longer_list_of_events_is_settled_by_the_mapping(tmp_path):
 
 
 def test_identifiers_are_gone_before_anything_is_written(tmp_path):
-    rows = [*ROWS, base("11"), vertebra("11", 1, "99")]
+    rows = [*ROWS, base("11"), vertebra("11", 1, "99"), base("12", sex="2")]
     for how in ({}, {"export": "label", "labelled_header": True}):
         export = read(tmp_path, rows, **how)
+        name, code = ("Sex", "Male") if how else ("sex", "2")
+        # The patient without a vertebra is rejected as he came, with each cell under its own heading.
+        assert export.rejected[-1].cells[export.source_columns.index(name)] == code
         assert "identifier_dropped" in {found.code for found in export.findings}
         for path in write_split(export, tmp_path / "out"):
             assert "Canary" not in path.read_text(encoding="utf-8")
@@ -173,3 +180,81 @@ def test_required_fields_that_are_empty_are_warned_of(tmp_path):
     export = read(tmp_path, [base("7", age_years=""), *ROWS[1:4]])
     assert {(f.code, f.variable) for row in export.rows for f in row.findings} == {("required_empty", "age_years")}
     assert len(export.accepted) == 2
+
+
+def project_with(tmp_path, *replaced):
+    """The data dictionary with some fields replaced, each by the one of its name."""
+    fields = [next((other for other in replaced if other[0] == entry[0]), entry) for entry in FIELDS]
+    return write_table(tmp_path / "changed.csv", [DICTIONARY_HEADER, *fields])
+
+
+def test_a_vertebra_prefers_what_its_own_event_says(tmp_path):
+    later = {**base("7", age_years="75"), "redcap_event_name": "follow_up_arm_1"}
+    export = read(tmp_path, [*ROWS[:3], later])
+    assert [record["age_years"] for record in export.accepted] == [73.0, 73.0]
+    assert read(tmp_path, [*ROWS[:3], base("7", age_years="75")]).accepted == []
+
+
+def test_a_field_marked_as_identifier_reaches_no_row_even_if_a_variable_has_its_name(tmp_path):
+    dictionary = project_with(tmp_path, field("procedure_date", "patient", validation="date_dmy", identifier="y"))
+    records, _ = write_redcap(tmp_path, ROWS)
+    source = redcap_source(read_table(records), load_project(dictionary), ExportMapping())
+    assert not any({"procedure_date", "full_name"} & set(row.fields) for row in source.rows)
+    export = read_export(records, dictionary=dictionary)
+    assert not any("procedure_date" in record for record in export.accepted)
+    rules = tmp_path / "mapping.toml"
+    rules.write_text('[columns.procedure_date]\nfrom = "Procedure Date"\n', encoding="utf-8")
+    with pytest.raises(InputRejected, match="mapping names a column"):
+        read_export(records, dictionary=dictionary, mapping=rules)
+
+
+def test_a_label_that_two_fields_share_names_neither(tmp_path):
+    dictionary = project_with(
+        tmp_path,
+        field("age_years", "patient", validation="number", label="Number"),
+        field("t_score", "patient", label="Number", identifier="y"),
+    )
+    records, _ = write_redcap(tmp_path, ROWS, export="label", labelled_header=True)
+    header = records.read_text(encoding="utf-8").replace("Age Years", "Number").replace("T Score", "Other")
+    records.write_text(header, encoding="utf-8")
+    export = read_export(records, dictionary=dictionary)
+    assert not any("age_years" in record for record in export.accepted)
+    # One of the two identifies a patient, and nobody knows which it is.
+    assert "Number" not in export.source_columns
+
+
+def test_labels_and_codes_that_are_both_words_are_not_chosen_between(tmp_path):
+    labels = "1, T12 | L1, somewhere | 13, L2"
+    dictionary = project_with(tmp_path, field("level", "vertebra", "dropdown", choices=labels))
+    records, _ = write_redcap(tmp_path, [ROWS[0], vertebra("7", 1, "13"), vertebra("7", 2, "L1"), ROWS[3]])
+    export = read_export(records, dictionary=dictionary)
+    assert [row.reasons for row in export.rejected] == [("unknown_choice:level",)] * 2
+
+
+def test_labels_win_over_codes_because_they_are_what_was_seen_at_entry(tmp_path):
+    dictionary = project_with(tmp_path, field("steroid_use", "patient", "radio", choices="1, No | 0, Yes"))
+    records, _ = write_redcap(tmp_path, ROWS)
+    assert {record["steroid_use"] for record in read_export(records, dictionary=dictionary).accepted} == {True}
+
+
+def test_one_row_per_vertebra_needs_no_repeating_instrument(tmp_path):
+    rows = [{**base(str(n)), **vertebra(str(n), 1, "12"), **follow_up(str(n))} for n in (1, 2)]
+    for one in rows:
+        one |= {"redcap_repeat_instrument": "", "redcap_repeat_instance": "", "redcap_event_name": ""}
+    export = read(tmp_path, rows)
+    assert (len(export.accepted), export.joined) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "hint"),
+    [
+        (lambda lines: [line[:4] for line in lines], "no column Choices"),
+        (lambda lines: [*lines, lines[3]], "row 15 has no field name of its own"),
+        (lambda lines: [*lines, lines[3][:5]], "row 15 does not fit"),
+    ],
+)
+def test_a_damaged_data_dictionary_is_refused(tmp_path, spoil, hint):
+    records, _ = write_redcap(tmp_path, ROWS)
+    dictionary = write_table(tmp_path / "damaged.csv", spoil([list(DICTIONARY_HEADER), *FIELDS]))
+    with pytest.raises(InputRejected, match=hint):
+        read_export(records, dictionary=dictionary)
