@@ -88,9 +88,7 @@ class HazardHead:
         return link(self.scale, by_day[:, :, until]).transpose(1, 2, 0)
 
     def gradient(self, eta: Floats) -> Floats:
-        """Derivative of ``total`` at the default horizon by each linear predictor; same shape as ``eta`` (n,
-        causes).
-        """
+        """Derivative of ``total`` at the default horizon by each linear predictor ``eta`` (n, causes), same shape."""
         until = self._index(None) + 1
         hazards = np.exp(self.slope * eta)[:, :, None] * self.hazard[:, :until]
         leaving, total = self._leaving(hazards)
@@ -114,7 +112,7 @@ class HazardHead:
 
     def _index(self, horizon_days: int | None) -> int:
         days = DEFAULT_HORIZON_DAYS if horizon_days is None else horizon_days
-        grid = self.grid_days.tolist()
+        grid: list[float] = self.grid_days.tolist()
         if days not in grid:
             raise UsageError(f"horizon_days must be one of {[int(d) for d in grid]}")
         return grid.index(days)
@@ -131,8 +129,9 @@ class HazardHead:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> HazardHead:
-        arrays = [np.asarray(stored[name], dtype=float) for name in ("grid_days", "hazard", "slope", "refits")]
-        return cls(*arrays, events=int(stored["events"]))
+        names = ("grid_days", "hazard", "slope", "refits")
+        grid_days, hazard, slope, refits = (np.asarray(stored[name], dtype=float) for name in names)
+        return cls(grid_days, hazard, slope, refits, int(stored["events"]))
 
 
 def _incidence(relative: Floats, hazard: Floats, events: int) -> Floats:

@@ -181,7 +181,8 @@ class Design:
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Design:
         terms = tuple(Term(t["column"], tuple(t["knots"]), t["levels"]) for t in stored["terms"])
-        return cls(terms, *(np.asarray(stored[name], dtype=float) for name in ("mean", "scale", "covariance")))
+        mean, scale, covariance = (np.asarray(stored[name], dtype=float) for name in ("mean", "scale", "covariance"))
+        return cls(terms, mean, scale, covariance)
 
 
 def fit_design(outcome: Outcome, values: Floats) -> Design:
@@ -222,13 +223,11 @@ def _by_pattern_of_few(unknown: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]
 
 
 def _regression(covariance: Floats, unknown: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
-    """Indices of missing and of known terms, and the weights (known, missing) that predict the former from the
-    latter.
-    """
+    """Indices of missing and of known terms, and the weights (known, missing) that predict the ones from the others."""
     missing, known = np.flatnonzero(unknown), np.flatnonzero(~unknown)
     # A spline and its line are nearly collinear: a small ridge keeps the solution finite and changes nothing visible.
     inside = covariance[np.ix_(known, known)] + 1e-6 * np.eye(len(known))
-    return missing, known, np.linalg.solve(inside, covariance[np.ix_(known, missing)])
+    return missing, known, np.asarray(np.linalg.solve(inside, covariance[np.ix_(known, missing)]), dtype=float)
 
 
 def _em(z: Floats, rounds: int = 15) -> tuple[Floats, Floats]:
