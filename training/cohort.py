@@ -13,9 +13,7 @@ from features import outcome as outcomes
 from features.build import DETECTION_CODES, Matrix, Outcome, build
 from features.errors import TooLittleData
 from features.outcome import CAUSES, ROUTES, Leakage, Refracture
-
-#: Pseudonyms of simulated patients begin with this; one of them makes the whole training synthetic.
-SIMULATED_PREFIX = "SIM-"
+from training.simulate.columns import SIMULATED_PREFIX
 
 Columns = Mapping[str, NDArray[Any]]
 

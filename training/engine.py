@@ -14,7 +14,7 @@ Engine = Literal["local", "dask"]
 Task = tuple[Callable[..., Any], tuple[Any, ...]]
 
 #: One thread per worker: the matrices are small, and threads that wait for each other cost up to ten times the work.
-_ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+_ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def run(tasks: Sequence[Task], engine: Engine = "local", workers: int | None = None) -> Iterator[tuple[int, Any]]:
@@ -49,6 +49,8 @@ def _on_dask(tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
     except ImportError as error:
         raise DependencyMissing("--engine dask needs the package distributed: pip install 'cemrisk[dask]'") from error
     with Client(os.environ.get("DASK_SCHEDULER_ADDRESS")) as client:
-        futures = {client.submit(function, *arguments, pure=False): place for place, (function, arguments) in enumerate(tasks)}
+        futures = {
+            client.submit(function, *arguments, pure=False): place for place, (function, arguments) in enumerate(tasks)
+        }
         for future in as_completed_there(futures):
             yield futures[future], future.result()

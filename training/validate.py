@@ -1,4 +1,6 @@
-"""Cross-validation by patient: everything that is learned, tuning and recalibration included, is learned again in each fold."""
+"""Cross-validation by patient: everything that is learned, tuning and recalibration included, is learned again in each
+fold.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,8 @@ HORIZONS = tuple(HORIZON_DAYS.values())
 class Validated:
     """A learner fitted to the whole cohort, with what it predicted for each patient before it had seen him.
 
-    ``risk``: leakage (n,), refracture (n, horizons) of any; ``detail``: routes (n, 4) or incidences (n, 4, horizons), None
-    for a Cox model of leakage. ``base``: the base rate of the same training folds, of the shape of ``risk``.
+    ``risk``: leakage (n,), refracture (n, horizons) of any; ``detail``: routes (n, 4) or incidences (n, 4, horizons),
+    None for a Cox model of leakage. ``base``: the base rate of the same training folds, of the shape of ``risk``.
     """
 
     learner: Learner
@@ -103,25 +105,31 @@ def _gather(
 
 def _event(cohort: Cohort) -> NDArray[np.bool_]:
     if isinstance(cohort.target, Leakage):
-        return cohort.target.leaked == 1
-    return (cohort.target.event_code > 0) & (cohort.target.event_code < len(CAUSES))
+        return np.asarray(cohort.target.leaked == 1)
+    return np.asarray((cohort.target.event_code > 0) & (cohort.target.event_code < len(CAUSES)))
 
 
 def _base_rates(cohort: Cohort, fold: NDArray[np.intp]) -> Floats:
-    """What someone would say who only knew the training folds' rate: leaks by detection, refractures by Aalen-Johansen."""
+    """What one would say who only knew the training folds: leaks by detection, refractures by Aalen-Johansen."""
     target = cohort.target
     if isinstance(target, Leakage):
-        base = np.empty(len(fold))
-        for k in range(FOLDS):
-            for detection in (0.0, 1.0):
-                seen = (fold != k) & (target.detection == detection)
-                base[(fold == k) & (target.detection == detection)] = target.leaked[seen if seen.any() else fold != k].mean()
-        return base
+        return _leak_rates(target, fold)
     base = np.empty((len(fold), len(HORIZONS)))
     for k in range(FOLDS):
         seen = fold != k
-        curve = metrics.aalen_johansen(any_code(target)[seen], target.days[seen], HORIZONS)
-        base[fold == k] = curve.value
+        reached = [days for days in HORIZONS if days <= target.days[seen].max()]
+        curve = metrics.aalen_johansen(any_code(target)[seen], target.days[seen], reached)
+        base[fold == k] = np.r_[curve.value, np.full(len(HORIZONS) - len(reached), np.nan)]
+    return base
+
+
+def _leak_rates(target: Leakage, fold: NDArray[np.intp]) -> Floats:
+    base = np.empty(len(fold))
+    for k in range(FOLDS):
+        for detection in (0.0, 1.0):
+            same = target.detection == detection
+            seen = (fold != k) & same
+            base[(fold == k) & same] = target.leaked[seen if seen.any() else fold != k].mean()
     return base
 
 
@@ -135,8 +143,9 @@ def measure(target: Leakage | Refracture, risk: Floats, detail: Floats | None, b
     if isinstance(target, Leakage):
         found = metrics.summary(risk, target.leaked, cluster=target.patient)
         found["log_loss_base"] = metrics.log_loss(base, target.leaked, cluster=target.patient).value
-        for index, route in enumerate(ROUTES) if detail is not None else ():
-            found |= _route_metrics(target, detail[:, index], index, route)
+        if detail is not None:
+            for index, route in enumerate(ROUTES):
+                found |= _route_metrics(target, detail[:, index], index, route)
         return found
     found = {}
     for index, (months, days) in enumerate(HORIZON_DAYS.items()):
@@ -163,7 +172,9 @@ def _horizon_metrics(
         ).value
     except TooLittleData:
         return {}
-    for place, cause in enumerate(CAUSES) if detail is not None else ():
+    if detail is None:
+        return found
+    for place, cause in enumerate(CAUSES):
         observed = metrics.aalen_johansen(_first(target.event_code, place + 1), target.days, [days]).value[0]
         found[f"oe_{cause}_{suffix}"] = float(observed / detail[:, place, index].mean())
     return found

@@ -1,8 +1,8 @@
 """The thin MLflow face of a saved model, kept as code: rows of the flat registry in, risks out.
 
-Columns are those of the variable dictionary, typed (numbers, true/false, words; empty = unknown). For leakage each row is a
-vertebra and the answer has ``risk`` and, where the learner has them, the routes; for refracture rows of one ``patient_id``
-belong together and each row gets its patient's risks.
+Columns are those of the variable dictionary, typed (numbers, true/false, words; empty = unknown). For leakage each row
+is a vertebra and the answer has ``risk`` and, where the learner has them, the routes; for refracture rows of one
+``patient_id`` belong together and each row gets its patient's risks.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
 
 import models
 from features.build import build
@@ -24,14 +24,14 @@ from models.calibrate import BinaryHead
 from models.calibrated import CalibratedRisk
 
 
-class RiskPyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class RiskPyfunc(PythonModel):
     """``predict`` returns one row per input row; ``params={"detection": "CT" | "radiograph"}`` for leakage."""
 
     def load_context(self, context: Any) -> None:
         folder = Path(context.artifacts["model"])
         self.model: CalibratedRisk = models.load(folder)
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         return _risks(self.model, model_input, str((params or {}).get("detection", "CT")))
 
 

@@ -1,12 +1,16 @@
-"""The MLflow store: one experiment and one registered model per outcome, one run and one version per trained learner."""
+"""The MLflow store: one experiment and one registered model per outcome, one run and one version per trained
+learner.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import math
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.models.signature import ModelSignature
 from mlflow.tracking import MlflowClient
@@ -62,7 +66,7 @@ class Store:
     """The store in ``home`` (SQLite and a folder of artifacts), or the server that ``tracking_uri`` names."""
 
     def __init__(self, home: Path, tracking_uri: str | None = None) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        _be_quiet()
         self.home = home
         self.uri = tracking_uri or f"sqlite:///{(home / 'mlflow.db').resolve()}"
         home.mkdir(parents=True, exist_ok=True)
@@ -131,7 +135,10 @@ class Store:
         name = f"cemrisk-{outcome}"
         with self._locked():
             _quietly(lambda: self.client.create_registered_model(name))
-        with _speaking_to(self.uri), mlflow.start_run(run_id=run_id):
+        mlflow.set_tracking_uri(self.uri)  # the fluent part of MLflow knows only one address for the whole process
+        with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
+            # An input example would store rows of patients: it is left out on purpose.
+            warnings.filterwarnings("ignore", message="(?s).*input example")
             info = mlflow.pyfunc.log_model(
                 name=MODEL_ARTIFACT,
                 python_model=str(_PYFUNC),
@@ -139,10 +146,10 @@ class Store:
                 pip_requirements=_REQUIREMENTS,
                 signature=ModelSignature(params=ParamSchema([ParamSpec("detection", DataType.string, "CT")])),
             )
-        version = self.client.create_model_version(
-            name, source=info.model_uri, run_id=run_id, tags=dict(tags), model_id=info.model_id
-        )
-        return self.client.get_model_version(name, version.version)
+            made = self.client.create_model_version(
+                name, source=info.model_uri, run_id=run_id, tags=dict(tags), model_id=info.model_id
+            )
+        return self.client.get_model_version(name, made.version)
 
     def versions(self, outcome: str) -> list[Version]:
         """All registered versions of an outcome, the oldest first; empty if nothing was trained."""
@@ -198,15 +205,25 @@ class Store:
 
     def folder(self, version: Version) -> Path:
         """The version's own model folder on this machine."""
-        with _speaking_to(self.uri):
-            found = self.client.get_model_version(f"cemrisk-{version.outcome}", version.version)
-            local = mlflow.artifacts.download_artifacts(artifact_uri=found.source)
+        mlflow.set_tracking_uri(self.uri)
+        found = self.client.get_model_version(f"cemrisk-{version.outcome}", version.version)
+        local = mlflow.artifacts.download_artifacts(artifact_uri=found.source)
         inside = Path(local) / "artifacts"
         return next(path.parent for path in inside.rglob("manifest.json"))
 
 
+def _be_quiet() -> None:
+    """No word home, and nothing on the terminal about tables and downloads."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 def _alive(tags: Mapping[str, str]) -> bool:
-    """Whether the process that made a run still lives; of another machine nothing can be said, so it counts as alive."""
+    """Whether the process that made a run still lives; of another machine nothing can be said, so it counts as
+    alive.
+    """
     if tags.get("cemrisk.host") != os.uname().nodename:
         return True
     try:
@@ -214,19 +231,6 @@ def _alive(tags: Mapping[str, str]) -> bool:
     except (ProcessLookupError, PermissionError, ValueError):
         return False
     return True
-
-
-@contextmanager
-def _speaking_to(uri: str) -> Iterator[None]:
-    """The fluent part of MLflow knows only one global address: set it for a moment."""
-    before, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
-        mlflow.set_registry_uri(registry)
 
 
 def _quietly(call: Any) -> None:
