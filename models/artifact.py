@@ -178,20 +178,38 @@ def _part(path: Path) -> bytes:
 def _assemble(stored: Mapping[str, Any], trees: bytes | None) -> CalibratedRisk:
     model = LEARNERS[stored["learner"]]()
     outcome: Outcome = stored["outcome"]
-    parts = part_names(outcome, model.learner)
+    parts, columns = part_names(outcome, model.learner), predictor_columns(outcome)
     head = (BinaryHead if stored["head"]["kind"] == "binary" else HazardHead).from_dict(stored["head"])
     body: LinearBody | TreeBody
     if isinstance(model, BoostedRisk):
         if trees is None:
             raise ModelDamaged(f"{TREES} is missing")
         model.trees = trees
-        body = TreeBody.read(trees, len(parts), head.explained, len(predictor_columns(outcome)))
+        body = TreeBody.read(trees, len(parts), head.explained, len(columns))
     else:
         body = LinearBody.from_dict(stored["body"])
-        if not np.isfinite(body.coefficients).all() or body.coefficients.shape != (len(parts), body.design.width):
-            raise ModelDamaged("the coefficients do not fit the design")
+        _check_linear(body, len(parts), head.explained)
+    _check_head(head, len(parts), body.margins(np.full((1, len(columns)), np.nan)).refits.shape[2])
     model.set_fitted(outcome, body, head)
     return model
+
+
+def _check_head(head: BinaryHead | HazardHead, parts: int, refits: int) -> None:
+    fits = head.slope.shape == (parts,)
+    if isinstance(head, HazardHead):
+        fits = fits and len(head.refits) == refits
+    else:
+        fits = fits and head.intercept.shape == (parts,) and bool(np.isfinite([head.intercept, head.slope]).all())
+    if not fits:
+        raise ModelDamaged("the recalibration of the model does not fit its parts and refits")
+
+
+def _check_linear(body: LinearBody, parts: int, explained: int) -> None:
+    width = body.design.width
+    shapes = body.coefficients.shape == (parts, width) and body.intercept.shape == (parts,)
+    shapes = shapes and body.refits.ndim == 3 and body.refits.shape[::2] == (explained, width + 1)
+    if not shapes or not all(np.isfinite(values).all() for values in (body.coefficients, body.intercept, body.refits)):
+        raise ModelDamaged("the coefficients do not fit the design")
 
 
 def _check(model: CalibratedRisk, check: Mapping[str, Any]) -> None:

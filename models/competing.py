@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import UsageError
+from features.errors import ModelDamaged, UsageError
 from features.outcome import HORIZON_DAYS
 from models.calibrate import link
 from models.interface import Scale
@@ -129,9 +129,20 @@ class HazardHead:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> HazardHead:
+        """Raises ``ModelDamaged`` if the baselines do not fit together."""
         names = ("grid_days", "hazard", "slope", "refits")
         grid_days, hazard, slope, refits = (np.asarray(stored[name], dtype=float) for name in names)
-        return cls(grid_days, hazard, slope, refits, int(stored["events"]))
+        head = cls(grid_days, hazard, slope, refits, int(stored["events"]))
+        if not head._fits_together():
+            raise ModelDamaged("the baseline hazards of the model do not fit together")
+        return head
+
+    def _fits_together(self) -> bool:
+        shape = (len(self.slope), len(self.grid_days))
+        shapes = self.slope.ndim == self.grid_days.ndim == 1 and self.hazard.shape == self.refits.shape[1:] == shape
+        finite = all(np.isfinite(values).all() for values in (self.grid_days, self.hazard, self.slope, self.refits))
+        days = DEFAULT_HORIZON_DAYS in self.grid_days and bool((np.diff(self.grid_days) > 0).all())
+        return shapes and finite and days and 1 <= self.events <= len(self.slope)
 
 
 def _incidence(relative: Floats, hazard: Floats, events: int) -> Floats:
