@@ -118,7 +118,7 @@ def _add_descriptions(app: FastAPI, provider: Provider) -> None:
 
     async def models(request: Request) -> Response:
         """The released models."""
-        return _json({"models": {outcome: served.identity for outcome, served in provider().items()}})
+        return _json({"models": {outcome: _described(served) for outcome, served in provider().items()}})
 
     async def model(request: Request) -> Response:
         """The card of a released model: what it was trained on, how good it is; and those of its fellows."""
@@ -199,7 +199,11 @@ def _card(outcome: str, served: Mapping[Outcome, Served]) -> dict[str, Any]:
     if found is None:
         raise NotReady(f"no model of {outcome} has been released")
     cards = {learner: asdict(model.card) for learner, model in found.release.models.items() if model.card is not None}
-    return {**found.identity, "notice": found.notice, **cards[found.release.champion], "cards": cards}
+    return {**_described(found), **cards[found.release.champion], "cards": cards}
+
+
+def _described(served: Served) -> dict[str, Any]:
+    return {**served.identity, "data_status": served.data_status, "notice": served.notice}
 
 
 def _json(value: Any, status: int = 200) -> Response:

@@ -82,7 +82,8 @@ def _said(predictor: Predictor, value: Any) -> str:
         return ", ".join(value)
     if isinstance(value, str):
         return value
-    return f"{value:.4g} {VARIABLES[shown_variable(predictor)].unit}".strip()
+    unit = VARIABLES[shown_variable(predictor)].unit
+    return f"{value:.4g} {unit}" if unit and unit != "count" else f"{value:.4g}"
 
 
 def evidence(variable: str, value: Value, was: Value | None) -> str:

@@ -32,7 +32,10 @@ def asset(name: str) -> bytes:
 
 @cache
 def dictionary() -> dict[str, Any]:
-    """The dictionary with, for each variable, whether a question before surgery takes it and which models use it."""
+    """The dictionary with, for each variable, whether a question before surgery takes it and which models use it.
+
+    ``asked_first`` are the variables that the predictors are named after; the others that are used stand in for them.
+    """
     found = as_json()
     for described in found["variables"]:
         variable = VARIABLES[described["name"]]
@@ -40,7 +43,5 @@ def dictionary() -> dict[str, Any]:
         described["used_by"] = [
             outcome for outcome, predictors in PREDICTORS.items() if any(variable.name in p.reads for p in predictors)
         ]
-        described["answered_as"] = sorted(
-            {p.variable for predictors in PREDICTORS.values() for p in predictors if variable.name in p.reads}
-        )
+        described["asked_first"] = any(variable.name == p.variable for ps in PREDICTORS.values() for p in ps)
     return found
