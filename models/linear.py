@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +71,3 @@ class LinearBody:
     def from_dict(cls, stored: dict[str, Any]) -> LinearBody:
         arrays = [np.asarray(stored[name], dtype=float) for name in ("intercept", "coefficients", "refits")]
         return cls(Design.from_dict(stored["design"]), *arrays)
-
-
-def choose_penalty(loss: Callable[[float], float]) -> float:
-    """The penalty of ``PENALTIES`` with the smallest out-of-fold loss."""
-    return min(PENALTIES, key=loss)

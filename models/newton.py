@@ -133,20 +133,29 @@ def fit_cox(
     penalty: float | Floats = 0.0,
     weights: Floats | None = None,
     start: Floats | None = None,
+    towards: Floats | None = None,
 ) -> Floats:
-    """Coefficients (q,) of a Cox model with Efron ties; ``z``: (n, q) terms in the row order of ``sets``."""
+    """Coefficients (q,) of a Cox model with Efron ties; ``z``: (n, q) terms in the row order of ``sets``.
+
+    The penalty is on the distance to ``towards`` (q,), by default to 0.
+    """
     q = z.shape[1]
     w = np.ones(len(z)) if weights is None else weights
     ridge: Floats = np.broadcast_to(np.asarray(penalty, dtype=float), q)
-    beta = np.zeros(q) if start is None else start.copy()
+    aim = np.zeros(q) if towards is None else towards
+    beta = aim.copy() if start is None else start.copy()
     if not len(sets.time):
-        return np.zeros(q)
-    loss = cox_loss(z @ beta, sets, w) + 0.5 * float(ridge @ beta**2)
+        return aim.copy()
+
+    def loss_at(b: Floats) -> float:
+        return cox_loss(z @ b, sets, w) + 0.5 * float(ridge @ (b - aim) ** 2)
+
+    loss = loss_at(beta)
     for _ in range(ROUNDS):
         gradient, curvature = _cox_derivatives(z, z @ beta, sets, w)
         curvature[np.diag_indices(q)] += ridge + 1e-9
-        step = np.asarray(np.linalg.solve(curvature, gradient + ridge * beta), dtype=float)
-        beta, loss, moved = _downhill(beta, step, loss, lambda b: cox_loss(z @ b, sets, w) + 0.5 * float(ridge @ b**2))
+        step = np.asarray(np.linalg.solve(curvature, gradient + ridge * (beta - aim)), dtype=float)
+        beta, loss, moved = _downhill(beta, step, loss, loss_at)
         if moved < TOLERANCE:
             break
     return beta
