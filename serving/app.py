@@ -68,7 +68,10 @@ def create_app(
     ``provider`` gives what is served now, empty if nothing has been released; ``metrics`` the text of ``/metrics`` and
     its media type.
     """
-    app = FastAPI(title="cemrisk", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    # A redirect would answer a wrong address with a Location that repeats it, and lose the body of a POST.
+    app = FastAPI(
+        title="cemrisk", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     _add_questions(app, provider)
     _add_descriptions(app, provider)
     _add_pages(app)
@@ -269,7 +272,8 @@ class Guard:
             await _problem(INTERNAL)(scope, receive, guarded)
         if self._observe is not None:
             # The pattern, not the path: an address may hold anything, and every new one would make a new time series.
-            self._observe(getattr(scope.get("route"), "path", "other"), status, perf_counter() - since)
+            pattern = getattr(scope.get("route"), "path", "") or "other"  # "" is the mount that we are behind
+            self._observe(pattern, status, perf_counter() - since)
 
 
 def _log_bug(error: BaseException) -> None:
