@@ -86,7 +86,7 @@ def _refracture(columns: Columns, complete: NDArray[np.bool_]) -> Cohort:
         wanted[name] = columns.get(name, np.full(len(operation), np.nan))
     target, left_out = outcomes.refracture(dict(columns) | wanted, operation)
     first = np.sort(np.unique(operation, return_index=True)[1])
-    left_out["row_of_the_patient_rejected"] = ~np.array([complete[operation == operation[row]].all() for row in first])
+    left_out["row_of_the_patient_rejected"] = np.bincount(operation, ~complete)[operation[first]] > 0
     kept = ~np.any(list(left_out.values()), axis=0)
     matrix = build(columns, "refracture", patient=operation).take(kept)
     target = Refracture(target.event_code, target.days, _codes(columns, ("patient_id",))[first])
