@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.build import PREDICTORS, Matrix
+from features.build import PREDICTORS, Matrix, Predictor
+from features.dictionary import VARIABLES
 from features.outcome import HORIZON_DAYS, Leakage
 from training import figures, metrics
 from training.cohort import Cohort
@@ -69,11 +72,12 @@ def shap_summary(people: Cohort, result: Validated) -> bytes:
 
     matrix = simulated_rows(people.matrix)
     explained = result.model.explain(matrix)
-    labels = [predictor.name for predictor in PREDICTORS[people.outcome]]
+    labels = [_label(predictor) for predictor in PREDICTORS[people.outcome]]
     values = shap.Explanation(explained.contributions, explained.base, matrix.values, feature_names=labels)
     picture = pyplot.figure(figsize=(7.5, 5.5))
     try:
-        shap.plots.beeswarm(values, max_display=len(labels), show=False, rng=np.random.default_rng(0))
+        with _same_jitter():
+            shap.plots.beeswarm(values, max_display=len(labels), show=False)
         pyplot.xlabel(f"contribution to the risk ({explained.scale.replace('_', ' ')})")
         pyplot.title(f"{people.outcome.capitalize()}, boosted: simulated rows")
         content = io.BytesIO()
@@ -81,6 +85,25 @@ def shap_summary(people: Cohort, result: Validated) -> bytes:
         return content.getvalue()
     finally:
         pyplot.close(picture)
+
+
+@contextmanager
+def _same_jitter() -> Iterator[None]:
+    """shap scatters points by NumPy's global generator: the same figure for the same model, and the caller's state
+    untouched.
+    """
+    before = np.random.get_state()  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+
+
+def _label(predictor: Predictor) -> str:
+    """What the dictionary calls the column, with its unit."""
+    variable = VARIABLES[predictor.name]
+    return f"{variable.label} ({variable.unit})" if variable.unit not in ("", "count") else variable.label
 
 
 def simulated_rows(matrix: Matrix, rows: int = _SUMMARY_ROWS) -> Matrix:
