@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.errors import CemriskError, InputRejected, NotReady
+from features.errors import CemriskError, InputRejected, NotReady, TooLittleData
 
 if TYPE_CHECKING:
     from training.promote import Decision
@@ -212,7 +212,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         _print_json(tables.training_json(report))
     else:
         print(tables.training_text(report))
-    return 0
+    return TooLittleData.exit_code if report.untrained else 0
 
 
 def add_compare(verbs: Verbs) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from features.build import Outcome
 from features.dictionary import fingerprint
-from features.errors import InputRejected, UsageError
+from features.errors import InputRejected, TooLittleData, UsageError
 from features.registry import Export, read_export
 from models import Card, save
 from models.interface import Learner
@@ -28,7 +28,7 @@ from training.draw import figures_of
 from training.engine import Engine
 from training.promote import best_candidate
 from training.tracking import Logged, Store, Version
-from training.validate import FOLDS, LEARNERS, Validated, validate
+from training.validate import CLASSES, FOLDS, LEARNERS, Validated, validate
 
 PACKAGES = ("numpy", "xgboost-cpu", "lifelines", "shap", "mlflow", "scikit-learn")
 _STATED_QUANTILES = (0.01, 0.99)
@@ -57,6 +57,13 @@ class Job:
             raise UsageError(f"{self.learner} does not exist for {outcome}, whose events have times: choose {has}")
         return tuple(name for name in LEARNERS[outcome] if name == self.learner)
 
+    @property
+    def no_such_learner(self) -> dict[Outcome, tuple[Learner, ...]]:
+        """For each outcome the learners asked for that do not exist for it."""
+        asked = {outcome: [name for name in CLASSES if self.learner in ("all", name)] for outcome in self.outcomes}
+        lacking = {outcome: tuple(n for n in names if n not in LEARNERS[outcome]) for outcome, names in asked.items()}
+        return {outcome: names for outcome, names in lacking.items() if names}
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -70,22 +77,29 @@ class Trained:
     left_out: dict[str, int]
     versions: list[Version]
     challenger: Version | None
-    left_out_learners: tuple[str, ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the whole job did. accepted + rejected = read."""
+    """What the whole job did. accepted + rejected = read.
+
+    ``untrained``: the reason for each outcome that had too little data while another one was trained.
+    ``no_such_learner``: for each outcome the learners asked for that do not exist for it.
+    """
 
     read: int
     accepted: int
     rejected: int
     trained: list[Trained]
+    untrained: dict[Outcome, str] = field(default_factory=dict)
+    no_such_learner: dict[Outcome, tuple[Learner, ...]] = field(default_factory=dict)
 
 
 def train(job: Job, store: Store, progress: Progress = lambda what, done, total: None) -> Report:
-    """Check, features, fit, evaluate, log and register. Raises ``InputRejected`` if no row of the export is
-    accepted.
+    """Check, features, fit, evaluate, log and register.
+
+    Raises ``InputRejected`` if no row of the export is accepted, ``TooLittleData`` if there is too little for every
+    outcome; an outcome that lacks data does not keep the others from being trained.
     """
     wanted = {outcome: job.learners(outcome) for outcome in job.outcomes}
     progress("reading the export", 0, 1)
@@ -95,11 +109,18 @@ def train(job: Job, store: Store, progress: Progress = lambda what, done, total:
             f"none of the {len(export.rows)} rows can be used: run cemrisk check on the export", export.all_findings
         )
     digest = _digest(job)
-    trained = []
+    trained: list[Trained] = []
+    untrained: dict[Outcome, str] = {}
     for outcome, learners in wanted.items():
-        if learners:
-            trained.append(_train_outcome(job, store, export, outcome, learners, digest, progress))
-    return Report(len(export.rows), len(export.positions), len(export.rejected), trained)
+        try:
+            if learners:
+                trained.append(_train_outcome(job, store, export, outcome, learners, digest, progress))
+        except TooLittleData as error:
+            untrained[outcome] = str(error)
+    if not trained:
+        raise TooLittleData("; ".join(untrained.values()))
+    read, accepted, rejected = len(export.rows), len(export.positions), len(export.rejected)
+    return Report(read, accepted, rejected, trained, untrained, job.no_such_learner)
 
 
 def _train_outcome(
@@ -122,8 +143,10 @@ def _train_outcome(
         progress(f"logging {outcome}", place, len(results))
         versions.append(_log(job, store, people, result, training_id, digest))
     progress(f"logging {outcome}", len(results), len(results))
-    challenger = best_candidate(versions)
-    store.set_alias(outcome, "challenger", challenger.version if challenger else None)
+    best = best_candidate(versions)
+    store.set_alias(outcome, "challenger", best.version if best else None)
+    # Read again, now that the alias is set.
+    ours = [version for version in store.versions(outcome) if version.training_id == training_id]
     return Trained(
         outcome,
         training_id,
@@ -131,9 +154,8 @@ def _train_outcome(
         people.patients,
         people.events,
         people.left_out,
-        versions,
-        challenger,
-        ("logistic",) if job.learner == "all" and outcome == "refracture" else (),
+        ours,
+        next((version for version in ours if "challenger" in version.aliases), None),
     )
 
 

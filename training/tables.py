@@ -66,6 +66,8 @@ def training_text(report: Report) -> str:
     lines = [f"{report.read} rows read, {report.accepted} accepted, {report.rejected} rejected"]
     if report.rejected:
         lines.append("the rejected rows, each with its reason: cemrisk check EXPORT --out DIR")
+    for outcome, learners in report.no_such_learner.items():
+        lines.append(f"left out: {', '.join(learners)} does not exist for {outcome}")
     for trained in report.trained:
         lines += ["", *_outcome_lines(trained), compare_table(trained.versions)]
         found = trained.challenger
@@ -74,6 +76,7 @@ def training_text(report: Report) -> str:
             if found
             else "no version passes the gate: see cemrisk compare"
         )
+    lines += [f"\n{outcome} was not trained: {reason}" for outcome, reason in report.untrained.items()]
     return "\n".join(lines)
 
 
@@ -82,7 +85,6 @@ def _outcome_lines(trained: Trained) -> list[str]:
     unit = "vertebrae" if trained.outcome == "leakage" else "operations"
     lines = [f"{trained.outcome}: {trained.rows} {unit} of {trained.patients} patients; events: {events}"]
     lines += [f"  left out, {reason.replace('_', ' ')}: {count}" for reason, count in trained.left_out.items() if count]
-    lines += [f"  {learner} does not exist for {trained.outcome}" for learner in trained.left_out_learners]
     return lines
 
 
@@ -105,6 +107,8 @@ def training_json(report: Report) -> dict[str, Any]:
             }
             for trained in report.trained
         ],
+        "untrained": dict(report.untrained),
+        "no_such_learner": {outcome: list(names) for outcome, names in report.no_such_learner.items()},
     }
 
 
