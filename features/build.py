@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import bone_quality, cement, cortical_breach, fracture_severity
-from features.derived import Columns
+from features.derived import Columns, number, rows_of
 from features.dictionary import VARIABLES, Moment
 from features.errors import UsageError
 
@@ -55,11 +55,7 @@ class Predictor:
 
 
 def _number(name: str) -> Callable[[Columns], Floats]:
-    def column(columns: Columns) -> Floats:
-        found = columns.get(name)
-        return np.full(rows_of(columns), np.nan) if found is None else np.asarray(found, dtype=float)
-
-    return column
+    return lambda columns: np.asarray(number(columns, name), dtype=float)
 
 
 def _coded(name: str, codes: Mapping[str, float], otherwise: float = np.nan) -> Callable[[Columns], Floats]:
@@ -231,13 +227,6 @@ class Matrix:
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Matrix:
         """The rows asked for, their patients' numbers kept."""
         return Matrix(self.columns, self.values[rows], self.patient[rows])
-
-
-def rows_of(columns: Columns) -> int:
-    """How many rows the columns have."""
-    for values in columns.values():
-        return len(values)
-    return 0
 
 
 def build(

@@ -69,6 +69,24 @@ def test_the_derivatives_of_cox_are_those_of_its_loss() -> None:
     np.testing.assert_allclose(slope, 0.0, atol=1e-5)
 
 
+def test_a_penalty_towards_other_coefficients_is_one_on_the_distance() -> None:
+    """At the minimum the loss with the penalty on the distance is flat; its limits are the aim and the free fit."""
+    z, days, event = _survival(150, 6)
+    sets, aim = RiskSets.of(days, event), np.array([0.5, 0.5, -0.5])
+    beta = fit_cox(z, sets, 8.0, towards=aim)
+    step = 1e-5 * np.eye(3)
+
+    def loss(b: Floats) -> float:
+        return cox_loss(z @ b, sets) + 4.0 * float((b - aim) @ (b - aim))
+
+    slope = [(loss(beta + move) - loss(beta - move)) / 2e-5 for move in step]
+    np.testing.assert_allclose(slope, 0.0, atol=1e-5)
+    np.testing.assert_allclose(fit_cox(z, sets, 1e9, towards=aim), aim, atol=1e-6)
+    np.testing.assert_allclose(fit_cox(z, sets, 1e-9, towards=aim), fit_cox(z, sets), atol=1e-6)
+    nobody = RiskSets.of(days, np.zeros(len(days), dtype=bool))
+    np.testing.assert_array_equal(fit_cox(z, nobody, 8.0, towards=aim), aim)
+
+
 def test_hazard_by_hand() -> None:
     """Five patients, two tied on day 2: Efron removes half of the tied pair's weight from the second slot."""
     days = np.array([1.0, 2.0, 2.0, 3.0, 4.0])
