@@ -30,6 +30,8 @@ from features.errors import NotReady, UsageError
 _REQUIREMENTS = ["cemrisk", "numpy", "pandas"]
 _PYFUNC = Path(__file__).with_name("pyfunc.py")
 MODEL_ARTIFACT = "model"
+#: Lets the UI open the experiment as one of model training.
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Store:
             if found is not None:
                 return str(found.experiment_id)
             place = (self.home / "mlartifacts" / outcome).resolve().as_uri() if self._own_artifacts else None
-            return str(self.client.create_experiment(outcome, artifact_location=place))
+            return str(self.client.create_experiment(outcome, artifact_location=place, tags=_KIND))
 
     def reconcile(self, outcome: str) -> int:
         """Mark as killed the runs of this machine whose process is gone: MLflow leaves them RUNNING for ever."""
@@ -102,7 +104,8 @@ class Store:
     def log(self, outcome: str, logged: Logged) -> Version:
         """One run with its figures and model, and a registered version of it."""
         tags = dict(logged.tags) | {"learner": logged.learner, "role": logged.role, "sha256": logged.sha256}
-        marks = {"cemrisk.pid": str(os.getpid()), "cemrisk.host": os.uname().nodename}
+        pid = os.getpid()
+        marks = {"cemrisk.pid": str(pid), "cemrisk.host": os.uname().nodename, "cemrisk.pid_since": _since(pid)}
         run = self.client.create_run(self.experiment(outcome), run_name=logged.learner, tags=tags | marks)
         run_id = str(run.info.run_id)
         try:
@@ -221,16 +224,30 @@ def _be_quiet() -> None:
 
 
 def _alive(tags: Mapping[str, str]) -> bool:
-    """Whether the process that made a run still lives; of another machine nothing can be said, so it counts as
-    alive.
+    """Whether the process that made a run still lives.
+
+    Of another machine nothing can be said, so it counts as alive. A process that has the number of a dead one (in a
+    container the numbers come round soon) is told apart by when it began.
     """
     if tags.get("cemrisk.host") != os.uname().nodename:
         return True
     try:
-        os.kill(int(tags.get("cemrisk.pid", "0")) or -1, 0)
-    except (ProcessLookupError, PermissionError, ValueError):
+        pid = int(tags.get("cemrisk.pid", ""))
+        os.kill(pid, 0)
+    except (ProcessLookupError, ValueError):
         return False
-    return True
+    except PermissionError:  # it is there, and somebody else's
+        pass
+    return tags.get("cemrisk.pid_since", "") == _since(pid)
+
+
+def _since(pid: int) -> str:
+    """When a process began, in the clock ticks that Linux counts; empty where the system does not tell."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return status.rpartition(")")[2].split()[19]  # the name, in brackets, may hold blanks; field 22 of proc(5)
 
 
 def _quietly(call: Any) -> None:
