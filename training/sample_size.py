@@ -1,15 +1,15 @@
 """The smallest development sample by Riley and colleagues (BMJ 2020;368:m441; Stat Med 2019;38:1276).
 
-For a binary outcome, or the risk of an event by one horizon, with a given prevalence, an expected c statistic and a number of
-candidate parameters, four conditions are computed and the largest sample counts:
+For a binary outcome, or the risk of an event by one horizon, with a given prevalence, an expected c statistic and a
+number of candidate parameters, four conditions are computed and the largest sample counts:
 
 1. expected shrinkage of at least 0.90;
 2. a difference of at most 0.05 between apparent and adjusted Nagelkerke R²;
 3. the mean risk known to within ± 0.05;
 4. (reported, not a condition of size) events per candidate parameter.
 
-The Cox-Snell R² that goes with a c statistic is that of a linear predictor which is normal with equal variance among those
-with and without the event (Riley 2021, Stat Med 40:859), here by quadrature instead of simulation.
+The Cox-Snell R² that goes with a c statistic is that of a linear predictor which is normal with equal variance among
+those with and without the event (Riley 2021, Stat Med 40:859), here by quadrature instead of simulation.
 """
 
 from __future__ import annotations
