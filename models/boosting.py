@@ -87,12 +87,12 @@ def boost(
     import xgboost
 
     chosen = _tuned(values, part, fold, seed, start)
-    data = xgboost.DMatrix(values[part.told], part.label[part.told])
+    data = xgboost.DMatrix(values[part.told], part.label[part.told], nthread=1)
     whole = _grown(start.whole if start else None, part, chosen, data, seed)
     refits = []
     for place, row in enumerate(weights):
         use = part.told & (row > 0)
-        resample = xgboost.DMatrix(values[use], part.label[use], weight=row[use])
+        resample = xgboost.DMatrix(values[use], part.label[use], weight=row[use], nthread=1)
         refits.append(_grown(start.refits[place] if start else None, part, chosen, resample, seed))
     return replace(chosen, whole=whole, refits=tuple(refits))
 
@@ -109,7 +109,7 @@ def _begun(start: Any, parameters: dict[str, Any], data: Any) -> Any:
 
     if start is None:
         return xgboost.Booster(parameters, [data])
-    booster = start.copy()
+    booster = start[: start.num_boosted_rounds()]  # a slice copies in a tenth of the time of ``copy``
     booster.set_param(parameters)
     return booster
 
@@ -123,19 +123,18 @@ def _grow(booster: Any, data: Any, rounds: int) -> None:
 def _tuned(values: Floats, part: Part, fold: NDArray[np.intp], seed: int, start: Boosted | None) -> Boosted:
     """The choice with the smallest out-of-fold loss among all depths, or at the depth of ``start``."""
     depths = DEPTHS if start is None else (start.depth,)
-    found = [choice for depth in depths for choice in _curve(values, part, fold, seed, depth, start)]
+    found = [_best(values, part, fold, seed, depth, start) for depth in depths]
     return min(found, key=lambda choice: choice.loss)
 
 
-def _curve(
-    values: Floats, part: Part, fold: NDArray[np.intp], seed: int, depth: int, start: Boosted | None
-) -> list[Boosted]:
-    """Out-of-fold loss by number of rounds; a curve that has long stopped falling is not pursued."""
+def _best(values: Floats, part: Part, fold: NDArray[np.intp], seed: int, depth: int, start: Boosted | None) -> Boosted:
+    """The number of rounds with the smallest out-of-fold loss; a curve that has long stopped falling is not pursued."""
     import xgboost
 
     held_out = [fold == k for k in range(fold.max() + 1)]
-    inside = [xgboost.DMatrix(values[part.told & ~rows], part.label[part.told & ~rows]) for rows in held_out]
-    outside = [xgboost.DMatrix(values[rows]) for rows in held_out]
+    trains = [part.told & ~rows for rows in held_out]
+    inside = [xgboost.DMatrix(values[rows], part.label[rows], nthread=1) for rows in trains]
+    outside = [xgboost.DMatrix(values[rows], nthread=1) for rows in held_out]
     begun = start.by_fold if start else (None,) * len(held_out)
     boosters = [_begun(one, part.parameters(depth, seed), data) for one, data in zip(begun, inside, strict=True)]
     first = start.rounds if start else STEP
@@ -146,7 +145,8 @@ def _curve(
             _grow(booster, data, rounds)
             margins[rows] = booster.predict(unseen, output_margin=True)
         loss = sum(part.loss(margins, rows) for rows in held_out)
-        curve.append(Boosted(depth, rounds, margins, loss, tuple(booster.copy() for booster in boosters)))
+        curve.append(Boosted(depth, rounds, margins, loss, ()))
         if len(curve) - int(np.argmin([choice.loss for choice in curve])) > PATIENCE:
             break
-    return curve
+    best = min(curve, key=lambda choice: choice.loss)
+    return replace(best, by_fold=tuple(booster[: best.rounds] for booster in boosters))

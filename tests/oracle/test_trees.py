@@ -95,7 +95,7 @@ def test_every_shape_of_tree_is_explained() -> None:
     values = rng.normal(size=(2000, 2))
     y = (rng.random(2000) < 1 / (1 + np.exp(-3 * np.sin(3 * values[:, 0]) - values[:, 1]))).astype(float)
     values[rng.random((2000, 2)) < 0.1] = np.nan
-    parameters = {"objective": "binary:logistic", "base_score": 0.3, "max_depth": 3, "gamma": 2.0, "eta": 0.3}
+    parameters = {"objective": "binary:logistic", "base_score": 0.3, "max_depth": 3, "gamma": 2.0, "nthread": 1}
     booster = xgboost.train(parameters, xgboost.DMatrix(values, y), 60)
     document = Reader(bytes(booster.save_raw("ubj"))).document()
     trees = check_trees(join([document]), 2)
@@ -114,8 +114,8 @@ def test_values_on_a_threshold_go_right() -> None:
     rng = np.random.default_rng(16)
     values = rng.integers(0, 8, (500, 3)) / 10
     y = (values.sum(axis=1) > 1.0).astype(float)
-    booster = xgboost.train({"objective": "binary:logistic", "base_score": 0.5, "max_depth": 3, "tree_method": "exact"},
-                            xgboost.DMatrix(values, y), 10)  # fmt: skip
+    parameters = {"objective": "binary:logistic", "base_score": 0.5, "nthread": 1, "tree_method": "exact"}
+    booster = xgboost.train(parameters | {"max_depth": 3}, xgboost.DMatrix(values, y), 10)
     trees = check_trees(join([Reader(bytes(booster.save_raw("ubj"))).document()]), 3)
     asked = np.vstack([values, np.unique(trees.threshold.astype(float))[:, None] * np.ones(3)])
     theirs = booster.predict(xgboost.DMatrix(asked), output_margin=True)
