@@ -277,8 +277,8 @@ def _detection_codes(detection: str | Floats | None, count: int) -> Floats:
 
 def pool_patients(by_row: list[Floats], pools: list[Pool], patient: NDArray[np.intp]) -> Floats:
     """One row per patient, in order of first appearance, from the rows of his vertebrae; shape (patients, columns)."""
-    if len(patient) == 1:  # the commonest question: one vertebra, nothing to pool
-        return np.array([[values[0] for values in by_row]])
+    if (patient[1:] > patient[:-1]).all():  # one vertebra each, the commonest question: nothing to pool
+        return np.column_stack(by_row)
     _, first, code = np.unique(patient, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))
     order = np.argsort(rank[code], kind="stable")

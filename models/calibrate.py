@@ -22,7 +22,7 @@ SMALLEST_RISK = 1e-9
 
 def link(scale: Scale, risk: Floats) -> Floats:
     """A probability on its scale: log odds, or complementary log-log."""
-    inside = np.clip(risk, SMALLEST_RISK, 1 - SMALLEST_RISK)
+    inside = np.minimum(np.maximum(risk, SMALLEST_RISK), 1 - SMALLEST_RISK)
     if scale == "log_odds":
         return np.asarray(np.log(inside) - np.log1p(-inside))
     return np.asarray(np.log(-np.log1p(-inside)))

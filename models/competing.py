@@ -12,7 +12,7 @@ Death competes: one minus Kaplan-Meier, which would treat the dead as if they co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,13 @@ class HazardHead:
     refits: Floats
     events: int
     scale: Scale = "complementary_log_log"
+    # Running sums of the increments, so that a product gives cumulative hazards without a running sum per question.
+    _running: Floats = field(init=False, repr=False, compare=False)
+    _refits_running: Floats = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_running", np.cumsum(self.hazard, axis=-1))
+        object.__setattr__(self, "_refits_running", np.cumsum(self.refits, axis=-1))
 
     @property
     def explained(self) -> int:
@@ -62,30 +69,31 @@ class HazardHead:
 
     def incidence(self, eta: Floats, horizon_days: int | None = None) -> Floats:
         """Of the causes asked for together by one horizon; ``eta``: (n, causes), returns (n,)."""
-        return _incidence(np.exp(self.slope * eta), self.hazard[:, : self._index(horizon_days) + 1], self.events)
+        return self._incidence(eta, (self._index(horizon_days),))[:, 0]
 
     def total(self, eta: Floats, horizon_days: int | None = None) -> Floats:
         """Complementary log-log of ``incidence``."""
         return link(self.scale, self.incidence(eta, horizon_days))
 
+    def totals(self, eta: Floats, horizons_days: tuple[int, ...]) -> Floats:
+        """``total`` by several horizons, ascending, in one pass; ``eta``: (n, causes), returns (n, horizons)."""
+        return link(self.scale, self._incidence(eta, tuple(self._index(days) for days in horizons_days)))
+
     def refit_totals(self, eta: Floats, horizon_days: int | None = None) -> Floats:
         """``total`` of every refit with its own baseline; ``eta``: (n, causes, refits), returns (n, refits)."""
-        relative = np.exp(self.slope[:, None] * eta).transpose(2, 0, 1)
-        hazard = self.refits[:, :, : self._index(horizon_days) + 1]
-        return link(self.scale, _incidence(relative, hazard, self.events)).T
-
-    def totals(self, eta: Floats, horizons_days: tuple[int, ...]) -> Floats:
-        """``total`` by several horizons in one pass; ``eta``: (n, causes), returns (n, horizons)."""
-        until = [self._index(days) for days in horizons_days]
-        by_day = _incidence_by_day(np.exp(self.slope * eta), self.hazard[:, : max(until) + 1], self.events)
-        return link(self.scale, by_day[:, until])
+        return self._totals_of_refits(eta, (self._index(horizon_days),))[:, 0]
 
     def totals_of_refits(self, eta: Floats, horizons_days: tuple[int, ...]) -> Floats:
-        """``refit_totals`` by several horizons at once; ``eta``: (n, causes, refits), returns (n, horizons, refits)."""
-        until = [self._index(days) for days in horizons_days]
+        """``refit_totals`` by several horizons; ``eta``: (n, causes, refits), returns (n, horizons, refits)."""
+        return self._totals_of_refits(eta, tuple(self._index(days) for days in horizons_days))
+
+    def _incidence(self, eta: Floats, until: tuple[int, ...]) -> Floats:
+        return _incidence_by(np.exp(self.slope * eta), self.hazard, self._running, self.events, until)
+
+    def _totals_of_refits(self, eta: Floats, until: tuple[int, ...]) -> Floats:
         relative = np.exp(self.slope[:, None] * eta).transpose(2, 0, 1)
-        by_day = _incidence_by_day(relative, self.refits[:, :, : max(until) + 1], self.events)
-        return link(self.scale, by_day[:, :, until]).transpose(1, 2, 0)
+        found = _incidence_by(relative, self.refits, self._refits_running, self.events, until)
+        return link(self.scale, found.transpose(1, 2, 0))
 
     def gradient(self, eta: Floats) -> Floats:
         """Derivative of ``total`` at the default horizon by each linear predictor ``eta`` (n, causes), same shape."""
@@ -93,7 +101,7 @@ class HazardHead:
         hazards = np.exp(self.slope * eta)[:, :, None] * self.hazard[:, :until]
         leaving, total = self._leaving(hazards)
         share = hazards[:, : self.events].sum(axis=1) / total
-        survival = np.exp(-np.cumsum(total, axis=1))
+        survival = np.exp(-total.cumsum(axis=1))
         cumulative = np.cumsum(hazards, axis=2)
         wanted = (np.arange(len(self.slope)) < self.events)[:, None]
         by_share = hazards * (wanted - share[:, None, :]) * (leaving / total)[:, None, :]
@@ -107,7 +115,7 @@ class HazardHead:
     def _leaving(self, hazards: Floats) -> tuple[Floats, Floats]:
         """Probability of leaving in each interval and the total hazard in it, both (n, g)."""
         total = hazards.sum(axis=1) + 1e-300
-        survival = np.exp(-np.cumsum(total, axis=1))
+        survival = np.exp(-total.cumsum(axis=1))
         return _falls(survival), total
 
     def _index(self, horizon_days: int | None) -> int:
@@ -145,21 +153,23 @@ class HazardHead:
         return shapes and finite and days and 1 <= self.events <= len(self.slope)
 
 
-def _incidence(relative: Floats, hazard: Floats, events: int) -> Floats:
-    """Incidence of the first ``events`` causes as ``hazard`` (..., causes, g) ends; ``relative``: (..., n, causes)."""
-    return np.asarray(_incidence_by_interval(relative, hazard, events).sum(axis=-1))
+def _incidence_by(relative: Floats, hazard: Floats, running: Floats, events: int, until: tuple[int, ...]) -> Floats:
+    """Incidence of the first ``events`` causes by the ends of the intervals ``until``, ascending: (..., n, ends).
 
-
-def _incidence_by_day(relative: Floats, hazard: Floats, events: int) -> Floats:
-    """``_incidence`` at every day of the grid, (..., n, g)."""
-    return np.cumsum(_incidence_by_interval(relative, hazard, events), axis=-1)
-
-
-def _incidence_by_interval(relative: Floats, hazard: Floats, events: int) -> Floats:
-    wanted = relative[..., :events] @ hazard[..., :events, :]
-    total = wanted + relative[..., events:] @ hazard[..., events:, :] + 1e-300
-    survival = np.exp(-np.cumsum(total, axis=-1))
-    return np.asarray(_falls(survival) * wanted / total)
+    ``relative``: (..., n, causes) hazards beside the baseline; ``hazard``: (..., causes, g) increments of the
+    cumulative baselines, ``running`` their running sums.
+    """
+    used = slice(0, until[-1] + 1)
+    wanted = relative[..., :events] @ hazard[..., :events, used]
+    total = wanted + relative[..., events:] @ hazard[..., events:, used]
+    total += 1e-300
+    fall = _falls(np.exp(-(relative @ running[..., used])))
+    fall *= wanted
+    fall /= total
+    if len(until) == 1:
+        return np.asarray(fall.sum(axis=-1, keepdims=True))
+    starts = [0, *(end + 1 for end in until[:-1])]
+    return np.asarray(np.add.reduceat(fall, starts, axis=-1).cumsum(axis=-1))
 
 
 def _falls(survival: Floats) -> Floats:

@@ -29,8 +29,8 @@ def explanation(
     head: BinaryHead | HazardHead, columns: tuple[str, ...], mean: Floats, eta: Floats, phi: Floats
 ) -> Explanation:
     """``mean``: (parts,) of the reference patient, ``eta``: (n, parts), ``phi``: (n, parts, columns)."""
-    base = float(head.total(mean[None, :])[0])
-    total = head.total(eta)
+    base_and_total = head.total(np.vstack([mean, eta]))
+    base, total = float(base_and_total[0]), base_and_total[1:]
     slopes = _mean_gradient(head, mean, eta)
     contributions = np.einsum("nk,nkj->nj", slopes, phi)
     largest = np.argmax(np.abs(contributions), axis=1)

@@ -19,9 +19,12 @@ SETTINGS = Settings(seed=1, folds=2, refits=30)
 FEW = Settings(seed=1, folds=2, refits=4)
 
 
-def training_data() -> dict[Outcome, tuple[Matrix, Target]]:
+Data = dict[Outcome, tuple[Matrix, Target]]
+
+
+def training_data(patients: int = PATIENTS) -> Data:
     """Matrix and outcome of simulated patients, for each outcome those who tell it."""
-    registry = simulate(PATIENTS, seed=11)
+    registry = simulate(patients, seed=11)
     columns, patient = dict(registry.columns), registry.patient
     leaks, left_out = leakage(columns, patient)
     told = ~np.logical_or.reduce(list(left_out.values()))
@@ -35,12 +38,13 @@ def training_data() -> dict[Outcome, tuple[Matrix, Target]]:
     }
 
 
-def release_all(home: Path) -> None:
+def release_all(home: Path, data: Data | None = None, linear: Settings = SETTINGS, boosted: Settings = FEW) -> None:
     """Fit and release; the champions are logistic and Cox."""
     champions: dict[Outcome, str] = {"leakage": "logistic", "refracture": "cox"}
-    for outcome, (matrix, target) in training_data().items():
-        learners = [CoxRisk(SETTINGS), BoostedRisk(FEW)]
-        models: list[CalibratedRisk] = [LogisticRisk(SETTINGS), *learners] if outcome == "leakage" else [*learners]
+    for outcome, (matrix, target) in (data or training_data()).items():
+        models: list[CalibratedRisk] = [CoxRisk(linear), BoostedRisk(boosted)]
+        if outcome == "leakage":
+            models.append(LogisticRisk(linear))
         folders = {model.learner: _saved(model, matrix, target, home) for model in models}
         versions = {learner: str(number) for number, learner in enumerate(folders, start=1)}
         write_release(home, outcome, champions[outcome], folders, versions, "training-1")

@@ -48,7 +48,7 @@ def test_identifiers_and_times_are_new_for_each_answer(service: Running) -> None
     ("body", "media_type", "status", "code"), [r[1:] for r in UNREADABLE], ids=[r[0] for r in UNREADABLE]
 )
 def test_bodies_that_cannot_be_read(service: Running, body: bytes, media_type: str, status: int, code: str) -> None:
-    """By a client that sends the headers and part of the body and then listens, as an answer may come before the end."""
+    """By a client that sends headers and part of the body and then listens: an answer may come before the end."""
     host, port = service.url.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=20)
     connection.putrequest("POST", "/v1/risk")
