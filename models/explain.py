@@ -29,8 +29,10 @@ def explanation(
     head: BinaryHead | HazardHead, columns: tuple[str, ...], mean: Floats, eta: Floats, phi: Floats
 ) -> Explanation:
     """``mean``: (parts,) of the reference patient, ``eta``: (n, parts), ``phi``: (n, parts, columns)."""
-    base_and_total = head.total(np.vstack([mean, eta]))
-    base, total = float(base_and_total[0]), base_and_total[1:]
+    base = float(head.total(mean[None, :])[0])
+    # By itself, not stacked upon the mean: sums in another batch differ in the last bit, and the risk must be that of
+    # ``total`` exactly.
+    total = head.total(eta)
     slopes = _mean_gradient(head, mean, eta)
     contributions = np.einsum("nk,nkj->nj", slopes, phi)
     largest = np.argmax(np.abs(contributions), axis=1)

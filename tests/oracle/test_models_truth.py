@@ -16,7 +16,6 @@ from models.calibrated import CalibratedRisk
 from models.interface import Learner
 from tests.fitted import ALL, fitted, fresh_matrix, registry, training_cohort
 from training.cohort import cohort
-from training.simulate import simulate
 from training.simulate.gain import share_of_gain
 
 Floats = NDArray[np.float64]
@@ -116,7 +115,7 @@ def test_intervals_are_as_wide_as_registries_differ(outcome: Outcome, kind: type
     asked = fresh_matrix(outcome).take(np.arange(60))
 
     def fit(seed: int, refits: int) -> CalibratedRisk:
-        found = cohort(simulate(700, seed).columns, outcome)
+        found = cohort(registry(700, seed).columns, outcome)
         return kind(Settings(seed=seed, refits=refits)).fit(found.matrix, found.target)
 
     totals = np.array([link("log_odds", fit(seed, 0).risk(asked)) for seed in range(100, 112)])
