@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -133,6 +134,7 @@ def _train_outcome(
     progress: Progress,
 ) -> Trained:
     store.reconcile(outcome)
+    _sweep(store.home)
     people = cohort(export.columns(), outcome, export.patient_complete)
     training_id = f"{outcome}-{digest[:8]}-{os.urandom(4).hex()}"
     results = validate(
@@ -250,9 +252,25 @@ def _git_commit() -> str:
 
 @contextmanager
 def _scratch(home: Path) -> Iterator[Path]:
-    """A folder for models on their way to MLflow, gone afterwards."""
+    """A folder for models on their way to MLflow, gone afterwards; locked as long as somebody works in it."""
     folder = Path(tempfile.mkdtemp(prefix="fit-", dir=home))
+    held = os.open(folder, os.O_RDONLY)
     try:
+        fcntl.flock(held, fcntl.LOCK_EX)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
+
+
+def _sweep(home: Path) -> None:
+    """Remove the folders that a killed training left: those that nobody holds."""
+    for folder in home.glob("fit-*"):
+        held = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(held)

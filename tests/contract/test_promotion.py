@@ -1,4 +1,4 @@
-"""Promotion and rollback as a user asks for them: exit codes, aliases, what the service answers from, and the record."""
+"""Promotion and rollback as a user meets them: exit codes, aliases, what the service answers from, and the record."""
 
 from __future__ import annotations
 
