@@ -66,7 +66,7 @@ def validate(
     for place, result in run([(_fit, (cohort, learner, k, fold, seed)) for learner, k in jobs], engine):
         found[jobs[place]] = result
         progress(len(found), len(jobs))
-    base = _base_rates(cohort, fold)
+    base = base_rates(cohort, fold)
     return [_gather(cohort, learner, found, fold, base) for learner in learners]
 
 
@@ -109,7 +109,7 @@ def _event(cohort: Cohort) -> NDArray[np.bool_]:
     return np.asarray((cohort.target.event_code > 0) & (cohort.target.event_code < len(CAUSES)))
 
 
-def _base_rates(cohort: Cohort, fold: NDArray[np.intp]) -> Floats:
+def base_rates(cohort: Cohort, fold: NDArray[np.intp]) -> Floats:
     """What one would say who only knew the training folds: leaks by detection, refractures by Aalen-Johansen."""
     target = cohort.target
     if isinstance(target, Leakage):
@@ -163,7 +163,9 @@ def _route_metrics(target: Leakage, risk: Floats, index: int, route: str) -> dic
 def _horizon_metrics(
     target: Refracture, risk: Floats, detail: Floats | None, base: Floats, index: int, months: int, days: int
 ) -> dict[str, float]:
-    """Empty where follow-up does not reach the horizon: nothing is extrapolated."""
+    """Empty where follow-up, or that of the others of a fold, ends before the horizon: nothing is extrapolated."""
+    if not np.isfinite(base).all():
+        return {}
     code, suffix = any_code(target), f"m{months}"
     try:
         found = metrics.summary_at(risk, code, target.days, days, suffix, cluster=target.patient)
