@@ -44,6 +44,8 @@ Link = Literal["log_odds", "complementary_log_log", "log"]
 
 #: Patients simulated for a projection and for measuring how far an approximation is off.
 SIMULATED_ROWS = 4_000
+#: A model whose strongest predictor moves the link by less than this tells nobody apart.
+NO_SIGNAL = 1e-9
 _ROUTE_WORDS = {
     "B": "through the basivertebral vein (B)",
     "S": "through a segmental vein (S)",
@@ -173,7 +175,7 @@ class _Fitted:
 
 
 def _refuse_unknown(model: CalibratedRisk, part: str, horizon: int) -> None:
-    parts = ("any", *CAUSES) if model.outcome == "refracture" else part_names(model.outcome, model.learner)
+    parts = part_names(model.outcome, model.learner) if model.outcome == "leakage" else ("any", *CAUSES)
     if part not in parts:
         raise UsageError(f"part: a {model.learner} model of {model.outcome} has {', '.join(dict.fromkeys(parts))}")
     if horizon not in HORIZON_DAYS.values():
@@ -249,11 +251,11 @@ def _drawn(
     ]
     lowest = np.array([float(added.min()) for _, added in curves])
     widest = max(float(added.max() - added.min()) for _, added in curves)
-    if widest <= 0:
+    if widest < NO_SIGNAL:
         raise UsageError("the model gives every patient the same risk: there is nothing to draw")
     per_point = widest / MOST_POINTS
     axes = tuple(
-        axis_of(predictor, x, (added - low) / per_point, model.outcome == "refracture")
+        axis_of(predictor, x, (added - low) / per_point, model.outcome != "leakage")
         for predictor, (x, added), low in zip(predictors, curves, lowest, strict=True)
     )
     constant = fitted.constant + float(lowest.sum())
