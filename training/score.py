@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from features.build import Outcome, build
 from features.dictionary import VARIABLES, Moment
-from features.errors import Finding, NotReady
+from features.errors import Finding, NotReady, UsageError
 from features.outcome import HORIZON_DAYS, ROUTES
 from features.records import to_columns
 from features.registry import Row, read_export
@@ -63,26 +63,44 @@ def score(
     mapping: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Scored:
-    """Write ``out``, whole or not at all. Raises ``NotReady`` if nothing is released."""
+    """Write ``out``, whole or not at all.
+
+    Raises ``UsageError`` if the folder of ``out`` is not there, ``NotReady`` if nothing is released.
+    """
+    if not out.parent.is_dir():
+        raise UsageError("--out: the folder of the file is not there: make it first")
     releases = load_releases(home)
     if not releases:
         raise NotReady("no model is released yet: run cemrisk train, then cemrisk promote")
     export = read_export(cases, dictionary=dictionary, mapping=mapping)
     prepared = [_case(row) for row in export.rows]
-    ignored = sorted({name for row in export.rows for name in row.record if not _known_before(name)})
+    ignored = sorted(name for name in export.column_of if not _known_before(name))
     partial = out.with_name(f".{out.name}.part")
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    try:
+        _write(partial, prepared, releases, detection, progress)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Scored(len(prepared), sum(not case.usable for case in prepared), tuple(ignored))
+
+
+def _write(
+    path: Path,
+    cases: Sequence[Case],
+    releases: Mapping[Outcome, Release],
+    detection: str,
+    progress: Callable[[int, int], None],
+) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
         done = 0
-        for chunk in _chunks(prepared):
+        for chunk in _chunks(cases):
             writer.writerows(_scored(chunk, releases, detection))
             done += len(chunk)
-            progress(done, len(prepared))
+            progress(done, len(cases))
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(out)
-    return Scored(len(prepared), sum(not case.usable for case in prepared), tuple(ignored))
 
 
 def _known_before(name: str) -> bool:
