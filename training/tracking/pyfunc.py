@@ -2,7 +2,7 @@
 
 Columns are those of the variable dictionary, typed (numbers, true/false, words; empty = unknown). For leakage each row
 is a vertebra and the answer has ``risk`` and, where the learner has them, the routes; for refracture rows of one
-``patient_id`` belong together and each row gets its patient's risks.
+``patient_id`` (and ``procedure_date``) belong together and each row gets its patient's risks.
 """
 
 from __future__ import annotations
@@ -53,9 +53,14 @@ def _risks(model: CalibratedRisk, frame: pd.DataFrame, detection: str) -> pd.Dat
 
 
 def _patients(frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.intp]]:
-    if "patient_id" not in frame:
+    """An integer per row for each operation of a patient, as in training; a row without patient_id stands alone."""
+    keys = [name for name in ("patient_id", "procedure_date") if name in frame]
+    if "patient_id" not in keys:
         return np.arange(len(frame))
-    return pd.factorize(frame["patient_id"])[0].astype(np.intp)
+    found = frame.groupby(keys, sort=False, dropna=False).ngroup().to_numpy(dtype=np.intp)
+    alone = frame["patient_id"].isna().to_numpy()
+    found[alone] = len(frame) + np.arange(alone.sum())
+    return np.asarray(found)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
