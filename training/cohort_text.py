@@ -32,13 +32,15 @@ class Line:
 
 def as_text(table: CohortTable) -> str:
     """The table for a terminal, with what was left out and how it was made below."""
-    header = ["", *_heads(table), "unknown", "test", "P"]
+    # Three short rows instead of one long one, for a terminal is narrow.
+    header = ["", *table.groups, "unknown", "test", "P"]
+    sizes = [["  patients", *map(str, table.patients)], ["  vertebrae", *map(str, table.vertebrae)]]
     body = [[_indented(line), *line.cells, line.unknown, line.test, line.p] for line in lines(table)]
-    cells = [row + [""] * (len(header) - len(row)) for row in [header, *body]]
+    cells = [row + [""] * (len(header) - len(row)) for row in [header, *sizes, *body]]
     widths = [max(len(row[place]) for row in cells) for place in range(len(header))]
     rows = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     rule = "-" * max(len(row) for row in rows)
-    return "\n".join([f"Compared by: {table.label}", "", rows[0], rule, *rows[1:], rule, *_foot(table)])
+    return "\n".join([f"Compared by: {table.label}", "", *rows[:3], rule, *rows[3:], rule, *_foot(table)])
 
 
 def as_csv(table: CohortTable) -> str:
