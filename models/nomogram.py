@@ -41,6 +41,7 @@ from models.nomogram_axes import (
 
 Floats = NDArray[np.float64]
 Link = Literal["log_odds", "complementary_log_log", "log"]
+Ranges = list[tuple[float, float]]
 
 #: Patients simulated for a projection and for measuring how far an approximation is off.
 SIMULATED_ROWS = 4_000
@@ -236,17 +237,22 @@ def _difference(read: Floats, shown: Floats) -> Approximation:
     return Approximation(float(away.mean()), float(away.max()), len(away))
 
 
-def _drawn(
-    model: CalibratedRisk,
-    design: Design,
-    predictors: tuple[Predictor, ...],
-    ranges: list[tuple[float, float]],
-    fitted: _Fitted,
-) -> Nomogram:
-    """Scale the columns to points and place every tick."""
+@dataclass(frozen=True, slots=True)
+class _Scaled:
+    """All predictors in points; ``lowest``: (columns,) what each adds to the link at 0 points."""
+
+    axes: tuple[Axis, ...]
+    lowest: Floats
+    per_point: float
+
+
+def _scaled(
+    design: Design, weights: Floats, predictors: tuple[Predictor, ...], ranges: Ranges, per_patient: bool
+) -> _Scaled:
+    """Move each column to start at 0 and scale all alike, so that the widest takes all points."""
     middle = np.array([[(low + high) / 2 for low, high in ranges]])
     curves = [
-        _curve(design, fitted.weights, middle, place, ends, predictor.shape == "continuous")
+        _curve(design, weights, middle, place, ends, predictor.shape == "continuous")
         for place, (predictor, ends) in enumerate(zip(predictors, ranges, strict=True))
     ]
     lowest = np.array([float(added.min()) for _, added in curves])
@@ -255,11 +261,19 @@ def _drawn(
         raise UsageError("the model gives every patient the same risk: there is nothing to draw")
     per_point = widest / MOST_POINTS
     axes = tuple(
-        axis_of(predictor, x, (added - low) / per_point, model.outcome != "leakage")
+        axis_of(predictor, x, (added - low) / per_point, per_patient)
         for predictor, (x, added), low in zip(predictors, curves, lowest, strict=True)
     )
-    constant = fitted.constant + float(lowest.sum())
-    total = total_ticks(sum(axis.most for axis in axes))
+    return _Scaled(axes, lowest, per_point)
+
+
+def _drawn(
+    model: CalibratedRisk, design: Design, predictors: tuple[Predictor, ...], ranges: Ranges, fitted: _Fitted
+) -> Nomogram:
+    """Place every tick and put all together."""
+    scaled = _scaled(design, fitted.weights, predictors, ranges, model.outcome != "leakage")
+    constant, per_point = fitted.constant + float(scaled.lowest.sum()), scaled.per_point
+    total = total_ticks(sum(axis.most for axis in scaled.axes))
     values = outcome_ticks(
         lambda v: (_linked(fitted.link, v) - constant) / per_point,
         lambda points: float(_value(fitted.link, np.array(constant + per_point * points))),
@@ -275,7 +289,7 @@ def _drawn(
         link=fitted.link,
         constant=constant,
         per_point=per_point,
-        axes=axes,
+        axes=scaled.axes,
         total=total,
         outcome_axis=values,
         approximation=fitted.approximation,
@@ -283,7 +297,7 @@ def _drawn(
         sha256=model.sha256,
         _design=design,
         _weights=fitted.weights,
-        _lowest=lowest,
+        _lowest=scaled.lowest,
     )
 
 
@@ -306,7 +320,7 @@ def _notes(model: CalibratedRisk, fitted: _Fitted) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _ranges(model: CalibratedRisk, design: Design, predictors: tuple[Predictor, ...]) -> list[tuple[float, float]]:
+def _ranges(model: CalibratedRisk, design: Design, predictors: tuple[Predictor, ...]) -> Ranges:
     """The ends of each axis: the range of the training as the card has it, else 2.5 standard deviations."""
     stated = model.card.training_range if model.card else {}
     first = design.first_terms
@@ -353,7 +367,7 @@ def _months(days: int) -> str:
     return f"{next(months for months, found in HORIZON_DAYS.items() if found == days)} months"
 
 
-def _simulated(design: Design, predictors: tuple[Predictor, ...], ranges: list[tuple[float, float]]) -> Floats:
+def _simulated(design: Design, predictors: tuple[Predictor, ...], ranges: Ranges) -> Floats:
     """Rows of no patient: normal scores with the correlations of the model's terms, put on each column's own scale."""
     rng = np.random.default_rng(0)
     first = design.first_terms
