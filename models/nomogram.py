@@ -25,7 +25,7 @@ from features.build import PREDICTORS, Predictor
 from features.errors import UsageError
 from features.outcome import CAUSES, HORIZON_DAYS, ROUTES
 from models.calibrate import BinaryHead, unlink
-from models.calibrated import CalibratedRisk, part_names
+from models.calibrated import CalibratedRisk
 from models.competing import HazardHead
 from models.design import Design
 from models.linear import LinearBody
@@ -176,7 +176,7 @@ class _Fitted:
 
 
 def _refuse_unknown(model: CalibratedRisk, part: str, horizon: int) -> None:
-    parts = part_names(model.outcome, model.learner) if model.outcome == "leakage" else ("any", *CAUSES)
+    parts = model.parts if model.outcome == "leakage" else ("any", *CAUSES)
     if part not in parts:
         raise UsageError(f"part: a {model.learner} model of {model.outcome} has {', '.join(dict.fromkeys(parts))}")
     if horizon not in HORIZON_DAYS.values():
@@ -195,7 +195,7 @@ def _fitted(model: CalibratedRisk, body: LinearBody, part: str, horizon: int, ro
 
 
 def _logistic(model: CalibratedRisk, head: BinaryHead, body: LinearBody, part: str, rows: Floats) -> _Fitted:
-    place = part_names(model.outcome, model.learner).index(part)
+    place = model.parts.index(part)
     constant = float(head.intercept[place] + head.slope[place] * body.intercept[place])
     weights = head.slope[place] * body.coefficients[place]
     if part == "any":

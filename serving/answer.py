@@ -135,7 +135,7 @@ def _leakage(asked: _Asked) -> list[Json]:
             "interval": bounds[i, 0].tolist(),
             "average": served.average[0],
             "detection": asked.question.detection,
-            "routes": dict(zip(ROUTES, routes[i].tolist(), strict=True)),
+            "routes": None if routes is None else dict(zip(ROUTES, routes[i].tolist(), strict=True)),
             "by_learner": {learner: float(found[i, 0]) for learner, found in learners.items()},
             "explanation": _explanation_json(asked, explained, i, asked.question.records[i : i + 1]),
             "what_if": [_single(entry) for entry, vertebra in what_ifs if vertebra == i],
@@ -290,6 +290,9 @@ def _warnings(
     found += _source_notes(question, columns)
     read = READ_BY_RULES.union(*(one.served.reads for one in asked))
     found += not_used_texts([name for name in question.given if name not in read])
+    if "leakage" in served and served["leakage"].release.teller_of_routes is None:
+        text = "the training data did not tell the routes of enough leaks: any leak only"
+        found.append(warning("routes_not_trained", None, None, text, "leakage"))
     missing: tuple[Outcome, ...] = ("leakage", "refracture")
     return found + [
         warning("not_released", None, None, f"no model of {name} has been released", name)

@@ -18,6 +18,7 @@ from features.errors import Finding, NotReady, UsageError
 from features.outcome import HORIZON_DAYS, ROUTES
 from features.records import to_columns
 from features.registry import Row, read_export
+from features.registry.operations import in_whole_operation
 from models.release import Release, load_releases
 
 Floats = NDArray[np.float64]
@@ -161,17 +162,18 @@ def _leakage(release: Release, records: list[Mapping[str, Any]], detection: str)
     matrix = build(to_columns(records), "leakage", detection=detection, patient=patient)
     margins = release.model.margins(matrix)
     risk, interval = release.model.risk_of(margins), release.model.interval_of(margins)
-    return np.column_stack([risk, interval, release.routes(matrix, risk)])
+    routes = release.routes(matrix, risk)
+    return np.column_stack([risk, interval, np.full((len(risk), len(ROUTES)), np.nan) if routes is None else routes])
 
 
 def _add_refracture(
     cases: list[Case], release: Release, cells: list[dict[str, str]], warnings: list[list[str]]
 ) -> None:
-    """A patient's risk on each of his rows; none if one of his rows is rejected."""
-    broken = {case.record.get("patient_id") for case in cases if not case.usable}
-    whole = [place for place, case in enumerate(cases) if case.record.get("patient_id") not in broken]
+    """A patient's risk on each row of an operation; none if one of the operation's rows is rejected."""
+    complete = in_whole_operation([case.record for case in cases], [case.findings for case in cases])
+    whole = np.flatnonzero(complete).tolist()
     for place, case in enumerate(cases):
-        if case.usable and case.record.get("patient_id") in broken:
+        if case.usable and not complete[place]:
             warnings[place].append("row_of_the_patient_rejected:refracture")
     if not whole:
         return

@@ -106,7 +106,7 @@ function leakageCard(one, labels) {
   return element("div", { class: "card" }, element("h3", {}, `Cement leakage at ${one.level}, as seen ${seen}`),
     big(one.risk, one.interval, one.average), gauge(one.risk, one.interval, one.average),
     element("div", { class: "two" },
-      element("div", {}, element("h4", {}, "By route"), bars(Object.entries(one.routes).map(([r, v]) => [`${r} ${ROUTES[r]}`, v]))),
+      element("div", {}, element("h4", {}, "By route"), bars(Object.entries(one.routes ?? {}).map(([r, v]) => [`${r} ${ROUTES[r]}`, v]))),
       element("div", {}, element("h4", {}, "By model"), learners(one.by_learner, null))),
     element("h4", {}, "What raises (red, right) and lowers (green, left) this risk"), contributions(one.explanation),
     ...whatIf(one.what_if, labels, null));

@@ -20,7 +20,6 @@ from features.build import build
 from features.dictionary import VARIABLES
 from features.outcome import HORIZON_DAYS, ROUTES
 from features.records import to_columns
-from models.calibrate import BinaryHead
 from models.calibrated import CalibratedRisk
 
 
@@ -41,7 +40,7 @@ def _risks(model: CalibratedRisk, frame: pd.DataFrame, detection: str) -> pd.Dat
     if model.outcome == "leakage":
         margins = model.margins(build(columns, "leakage", detection=detection, patient=patient), with_refits=False)
         answer = {"risk": model.risk_of(margins)}
-        if isinstance(model.head, BinaryHead):
+        if model.has_routes:
             answer |= dict(zip([f"leak_{route}" for route in ROUTES], model.routes_of(margins).T, strict=True))
         return pd.DataFrame(answer, index=frame.index)
     margins = model.margins(build(columns, "refracture", patient=patient), with_refits=False)
