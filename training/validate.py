@@ -77,7 +77,10 @@ def _fit(cohort: Cohort, learner: Learner, k: int, fold: NDArray[np.intp], seed:
         model = CLASSES[learner](replace(settings, refits=BOOSTED_REFITS) if learner == "boosted" else settings)
         return model.fit(cohort.matrix, cohort.target)  # type: ignore[attr-defined]
     model = CLASSES[learner](Settings(seed=seed, refits=0))
-    model.fit(cohort.matrix.take(fold != k), cohort.target.take(fold != k))  # type: ignore[attr-defined]
+    try:
+        model.fit(cohort.matrix.take(fold != k), cohort.target.take(fold != k))  # type: ignore[attr-defined]
+    except TooLittleData as error:
+        raise TooLittleData(f"{error} (in four fifths of the data, as cross-validation needs it)") from error
     return _predict(model, cohort, fold == k)
 
 
