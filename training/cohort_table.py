@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from features.dictionary import VARIABLES
 from features.errors import TooLittleData, UsageError
 from features.registry import read_export
+from features.registry.pseudonym import is_simulated
 from features.variable import Variable
 from training.cohort_columns import Groups, groups_by, known, with_derived
 from training.group_tests import Comparison, compare_counts, compare_means, compare_ranks, is_skewed
-from training.simulate.columns import SIMULATED_PREFIX
 
 Columns = Mapping[str, NDArray[Any]]
 Form = Literal["mean", "median", "counts"]
@@ -289,7 +289,7 @@ def _notes(columns: Columns, by: str, groups: Groups, choices: Choices) -> tuple
     if further:
         notes.append(f"{further} further operations of the same patients: patients' variables are those of the first.")
     identifiers = columns.get("patient_id", np.array([], dtype=object)).tolist()
-    if any(str(value).startswith(SIMULATED_PREFIX) for value in identifiers):
+    if any(map(is_simulated, identifiers)):
         notes.append("Simulated patients: nothing here is a finding.")
     return tuple(notes)
 
