@@ -81,6 +81,16 @@ def test_a_rejected_row_keeps_its_place_with_its_reasons_and_no_risks(score) -> 
     assert found[0]["leak_risk"] == found[2]["leak_risk"] != ""
 
 
+def test_an_operation_keeps_its_refracture_risk_whatever_is_rejected_of_another_one(score) -> None:
+    days = ("2023-02-01", "2024-03-01")
+    found, _ = score(
+        case(procedure_date=days[0]), *(case(procedure_date=days[1], level=level) for level in ("L2", "x"))
+    )
+    assert all(found[0][name] for name in REFRACTURE)
+    assert all(found[1][name] == "" for name in REFRACTURE)
+    assert found[1]["warnings"].endswith("row_of_the_patient_rejected:refracture")
+
+
 @pytest.mark.parametrize(
     "changes", [{"malignancy": "index_lesion"}, {"age_years": "45"}, {"of_type": "OF4"}, {"of_type": "OF5"}]
 )
