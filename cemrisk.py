@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.errors import FAILURES, CemriskError, InputRejected, NotReady, TooLittleData
+from features.errors import FAILURES, CemriskError, InputRejected
 
 if TYPE_CHECKING:
+    from training.commands import Shown
     from training.promote import Decision
     from training.tracking import Store
 
@@ -40,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever reads our output has closed it, as `head` does; without this Python complains when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # A file or folder that the user named, or one below it; the reasons that the system gives speak for themselves.
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"cemrisk: {place}{error.strerror or error}", file=sys.stderr)
+        return CemriskError.exit_code
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -188,26 +194,9 @@ def add_train(verbs: Verbs) -> None:
 
 def run_train(arguments: argparse.Namespace) -> int:
     """Fit, log, register, report."""
-    from models.release import OUTCOMES
-    from training import tables
-    from training.fit import Job, train
-    from training.progress import Bar
+    from training import commands
 
-    job = Job(
-        export=arguments.export,
-        outcomes=OUTCOMES if arguments.outcome == "all" else (arguments.outcome,),
-        learner=arguments.learner,
-        seed=arguments.seed,
-        dictionary=arguments.dictionary,
-        mapping=arguments.mapping,
-        engine=arguments.engine,
-    )
-    report = train(job, _store(), Bar())
-    if arguments.json:
-        _print_json(tables.training_json(report))
-    else:
-        print(tables.training_text(report))
-    return TooLittleData.exit_code if report.untrained else 0
+    return _shown(commands.train(arguments, _store()))
 
 
 def add_compare(verbs: Verbs) -> None:
@@ -221,18 +210,9 @@ def add_compare(verbs: Verbs) -> None:
 
 def run_compare(arguments: argparse.Namespace) -> int:
     """Show what is registered."""
-    from models.release import OUTCOMES
-    from training import tables
+    from training import commands
 
-    store = _store()
-    found = [store.versions(outcome) for outcome in OUTCOMES if arguments.outcome in (None, outcome)]
-    if not any(found):
-        raise NotReady("nothing is trained yet: run cemrisk train EXPORT")
-    if arguments.json:
-        _print_json({"versions": [row for versions in found for row in tables.compare_json(versions)]})
-    else:
-        print("\n\n".join(tables.compare_table(versions) for versions in found if versions))
-    return 0
+    return _shown(commands.compare(arguments, _store()))
 
 
 def add_promote(verbs: Verbs) -> None:
@@ -294,26 +274,34 @@ def add_score(verbs: Verbs) -> None:
 
 def run_score(arguments: argparse.Namespace) -> int:
     """Score and say what was done."""
-    from training.progress import Bar
-    from training.score import score
+    from training import commands
 
-    bar = Bar()
-    scored = score(
-        arguments.cases,
-        arguments.out,
-        _home(),
-        detection=arguments.detection,
-        dictionary=arguments.dictionary,
-        mapping=arguments.mapping,
-        progress=lambda done, total: bar("scoring", done, total),
+    return _shown(commands.score(arguments, _home(), _say))
+
+
+def add_cohort(verbs: Verbs) -> None:
+    """``cemrisk cohort``"""
+    parser = _verb(
+        verbs,
+        "cohort",
+        run_cohort,
+        "Compare groups of an export, as the tables of clinical papers do",
+        "cemrisk cohort simulated/registry.csv --by leak_routes",
     )
-    if scored.ignored:
-        _say(f"not looked at, known only after the plan: {', '.join(scored.ignored)}")
-    if arguments.json:
-        _print_json({"rows": scored.rows, "without_risk": scored.without_risk, "ignored": list(scored.ignored)})
-    else:
-        print(f"{scored.rows} rows written, {scored.without_risk} of them without risks (reasons in the last column)")
-    return 0
+    parser.add_argument("export", type=Path, metavar="EXPORT", help="the export, as cemrisk check reads it")
+    add_reading(parser)
+    parser.add_argument("--by", required=True, metavar="VARIABLE", help="the variable that makes the groups")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write it there: .csv, .html, .json or .txt")
+    parser.add_argument("--numbers", choices=("auto", "mean", "median"), default="auto", help="median if skewed (auto)")
+    parser.add_argument("--variances", choices=("unequal", "equal"), default="unequal", help="Welch's t test (unequal)")
+    parser.add_argument("--json", action="store_true", help="print every number as JSON")
+
+
+def run_cohort(arguments: argparse.Namespace) -> int:
+    """Compare, then print or write."""
+    from training import commands
+
+    return _shown(commands.cohort(arguments, _say))
 
 
 def add_serve(verbs: Verbs) -> None:
@@ -347,6 +335,7 @@ VERBS: tuple[Callable[[Verbs], None], ...] = (
     add_promote,
     add_rollback,
     add_score,
+    add_cohort,
     add_serve,
     add_dictionary,
 )
@@ -364,6 +353,15 @@ def _store() -> Store:
 
 def _say(message: str) -> None:
     print(message, file=sys.stderr)
+
+
+def _shown(result: Shown) -> int:
+    code, content = result
+    if isinstance(content, dict):
+        _print_json(content)
+    elif content:
+        print(content)
+    return code
 
 
 def _print_decision(decision: Decision, as_json: bool) -> int:

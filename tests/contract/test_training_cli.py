@@ -12,7 +12,7 @@ import cemrisk
 from tests.exports import row, write_flat
 from tests.trained import at_home, trained
 
-VERBS = ("simulate", "check", "train", "compare", "promote", "rollback", "score", "serve", "dictionary")
+VERBS = ("simulate", "check", "train", "compare", "promote", "rollback", "score", "cohort", "serve", "dictionary")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -43,6 +43,27 @@ def empty_home(tmp_path, monkeypatch):
 
 def test_a_file_that_is_not_there_is_wrong_usage(empty_home, capsys) -> None:
     assert cemrisk.main(["train", str(empty_home / "no.csv")]) == 2
+
+
+def test_a_seed_below_zero_is_wrong_usage(empty_home, capsys) -> None:
+    export = write_flat(empty_home / "export.csv", [row()])
+    assert cemrisk.main(["train", str(export), "--seed", "-1"]) == 2
+    assert "--seed" in capsys.readouterr().err
+
+
+def test_a_file_where_a_folder_is_needed_is_said_with_its_name(empty_home, monkeypatch, capsys) -> None:
+    export = write_flat(empty_home / "export.csv", [row()])
+    assert cemrisk.main(["check", str(export), "--out", str(export / "below")]) == 1
+    assert capsys.readouterr().err == f"cemrisk: {export / 'below'}: Not a directory\n"
+    monkeypatch.setenv("CEMRISK_HOME", str(export))
+    assert cemrisk.main(["compare"]) == 1
+    assert capsys.readouterr().err == f"cemrisk: {export}: File exists\n"
+
+
+def test_a_server_that_does_not_answer_is_14(empty_home, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert cemrisk.main(["compare"]) == 14
+    assert "the MLflow server does not answer" in capsys.readouterr().err
 
 
 def test_logistic_refracture_is_wrong_usage_and_says_what_exists(empty_home, capsys) -> None:

@@ -1,0 +1,93 @@
+"""What the verbs of the training side do with their arguments: each gives the exit code and what is to be printed.
+
+Text is printed as it is, a dictionary as JSON. ``say`` takes what goes to standard error.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.errors import NotReady, TooLittleData
+from models.release import OUTCOMES
+
+if TYPE_CHECKING:
+    from training.tracking import Store
+
+Shown = tuple[int, str | dict[str, Any]]
+Say = Callable[[str], None]
+
+
+def train(arguments: Namespace, store: Store) -> Shown:
+    """Fit, log, register, report."""
+    from training import tables
+    from training.fit import Job
+    from training.fit import train as run
+    from training.progress import Bar
+
+    job = Job(
+        export=arguments.export,
+        outcomes=OUTCOMES if arguments.outcome == "all" else (arguments.outcome,),
+        learner=arguments.learner,
+        seed=arguments.seed,
+        dictionary=arguments.dictionary,
+        mapping=arguments.mapping,
+        engine=arguments.engine,
+    )
+    report = run(job, store, Bar())
+    code = TooLittleData.exit_code if report.untrained else 0
+    return code, tables.training_json(report) if arguments.json else tables.training_text(report)
+
+
+def compare(arguments: Namespace, store: Store) -> Shown:
+    """Show what is registered; raises ``NotReady`` if nothing is."""
+    from training import tables
+
+    found = [store.versions(outcome) for outcome in OUTCOMES if arguments.outcome in (None, outcome)]
+    if not any(found):
+        raise NotReady("nothing is trained yet: run cemrisk train EXPORT")
+    if arguments.json:
+        return 0, {"versions": [row for versions in found for row in tables.compare_json(versions)]}
+    return 0, "\n\n".join(tables.compare_table(versions) for versions in found if versions)
+
+
+def score(arguments: Namespace, home: Path, say: Say) -> Shown:
+    """Score and say what was done."""
+    from training.progress import Bar
+    from training.score import score as run
+
+    bar = Bar()
+    scored = run(
+        arguments.cases,
+        arguments.out,
+        home,
+        detection=arguments.detection,
+        dictionary=arguments.dictionary,
+        mapping=arguments.mapping,
+        progress=lambda done, total: bar("scoring", done, total),
+    )
+    if scored.ignored:
+        say(f"not looked at, known only after the plan: {', '.join(scored.ignored)}")
+    if arguments.json:
+        return 0, {"rows": scored.rows, "without_risk": scored.without_risk, "ignored": list(scored.ignored)}
+    return 0, f"{scored.rows} rows written, {scored.without_risk} of them without risks (reasons in the last column)"
+
+
+def cohort(arguments: Namespace, say: Say) -> Shown:
+    """Compare groups, and write the table if a file is named."""
+    from training import cohort_table, cohort_text
+
+    if arguments.out:
+        cohort_table.refuse_unknown_ending(arguments.out)
+    choices = cohort_table.Choices(arguments.numbers, arguments.variances == "equal")
+    table = cohort_table.command(
+        arguments.export, arguments.by, dictionary=arguments.dictionary, mapping=arguments.mapping, choices=choices
+    )
+    if arguments.out:
+        cohort_text.write(table, arguments.out)
+        say(f"wrote {arguments.out}")
+    if arguments.json:
+        return 0, cohort_text.as_json(table)
+    return 0, "" if arguments.out else cohort_text.as_text(table)
