@@ -90,16 +90,18 @@ def _parts(outcome: Target, columns: tuple[str, ...]) -> list[Part]:
     name: Outcome = "leakage" if isinstance(outcome, Leakage) else "refracture"
     monotone = tuple(MONOTONE[name].get(column, 0) for column in columns)
     if isinstance(outcome, Leakage):
-        return [_leakage_part(outcome, index, monotone) for index in range(leakage_parts(outcome))]
-    return [_cause_part(outcome, cause, monotone if cause != "death" else (0,) * len(columns)) for cause in CAUSES]
+        known = np.array([column == "detection" for column in columns])
+        return [_leakage_part(outcome, index, monotone, known) for index in range(leakage_parts(outcome))]
+    free = (0,) * len(columns)
+    return [_cause_part(outcome, cause, monotone if cause != "death" else free) for cause in CAUSES]
 
 
-def _leakage_part(outcome: Leakage, index: int, monotone: tuple[int, ...]) -> Part:
+def _leakage_part(outcome: Leakage, index: int, monotone: tuple[int, ...], known: Rows) -> Part:
     y, told = leakage_target(outcome, index)
     refuse_too_few(f"leakage ({LEAKAGE_PARTS[index]})", y[told].sum(), (1 - y[told]).sum())
     weight = leakage_weights(outcome, index)
     rate = float(np.average(y[told], weights=weight[told]))
-    return Part(LEAKAGE_PARTS[index], y, told, "binary:logistic", rate, monotone, weight)
+    return Part(LEAKAGE_PARTS[index], y, told, "binary:logistic", rate, monotone, weight, known)
 
 
 def _cause_part(outcome: Refracture, cause: str, monotone: tuple[int, ...]) -> Part:
@@ -107,7 +109,16 @@ def _cause_part(outcome: Refracture, cause: str, monotone: tuple[int, ...]) -> P
     refuse_too_few(f"refracture ({cause})", event.sum(), (~event).sum())
     # xgboost's Cox objective wants the time, negative where follow-up ended otherwise.
     label = np.where(event, outcome.days, -outcome.days)
-    return Part(cause, label, np.ones(len(outcome), dtype=bool), "survival:cox", 0.5, monotone, np.ones(len(outcome)))
+    return Part(
+        cause,
+        label,
+        np.ones(len(outcome), dtype=bool),
+        "survival:cox",
+        0.5,
+        monotone,
+        np.ones(len(outcome)),
+        np.zeros(len(monotone), dtype=bool),
+    )
 
 
 def _head(

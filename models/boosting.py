@@ -24,6 +24,20 @@ STEP = 20
 MOST_ROUNDS = 200
 #: Steps without a smaller out-of-fold loss after which a depth is given up.
 PATIENCE = 3
+#: What a row with blanks weighs beside the row itself.
+BLANKED_WEIGHT = 0.25
+
+
+def blanked(values: Floats, always_known: Rows) -> Floats:
+    """The matrix (n, columns) with values blanked at random, from few to nearly all in a row.
+
+    A column that is never unknown in training would otherwise send the unknown down an arbitrary branch: "not known"
+    would answer as "found". The blanks are the same each time, so that folds, refits and parts agree. ``always_known``:
+    (columns,) what every question says.
+    """
+    rng = np.random.default_rng(11)
+    chance = rng.random((len(values), 1))
+    return np.where((rng.random(values.shape) < chance) & ~always_known, np.nan, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,7 @@ class Part:
     base: float
     monotone: tuple[int, ...]
     weight: Floats
+    always_known: Rows
 
     def loss(self, margins: Floats, rows: Rows) -> float:
         """Out-of-fold loss of margins (n,) on the rows that are told among those given."""
@@ -47,11 +62,13 @@ class Part:
         return cox_loss(margins[use], sets) if len(sets.time) else 0.0
 
     def data(self, values: Floats, rows: Rows, drawn: Floats | None = None) -> Any:
-        """xgboost's matrix of the rows; ``drawn`` (n,): how often each stands in a patient resample."""
+        """xgboost's matrix of the rows and of their blanked twins; ``drawn`` (n,): how often each is in a resample."""
         import xgboost
 
-        weight = self.weight if drawn is None else self.weight * drawn
-        return xgboost.DMatrix(values[rows], self.label[rows], weight=weight[rows], nthread=1)
+        weight = (self.weight if drawn is None else self.weight * drawn)[rows]
+        both = np.vstack([values[rows], blanked(values, self.always_known)[rows]])
+        label = np.tile(self.label[rows], 2)
+        return xgboost.DMatrix(both, label, weight=np.r_[weight, BLANKED_WEIGHT * weight], nthread=1)
 
     def parameters(self, depth: int, seed: int) -> dict[str, Any]:
         """xgboost's settings for the part."""
