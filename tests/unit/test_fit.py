@@ -65,7 +65,7 @@ def test_a_column_that_nobody_has_is_left_out_of_the_card_without_a_warning() ->
 @pytest.mark.parametrize(("name", "status"), [("SIM-000007", "synthetic"), ("Jane Canary", "registry")])
 def test_simulated_patients_stay_synthetic_when_the_dictionary_hides_who_they_are(tmp_path, name, status) -> None:
     fields = [entry if entry[0] != "full_name" else field("patient_id", "patient", identifier="y") for entry in FIELDS]
-    dictionary = write_table(tmp_path / "dictionary.csv", [DICTIONARY_HEADER, *fields])
+    dictionary = write_table(tmp_path / "hidden.csv", [DICTIONARY_HEADER, *fields])
     records, _ = write_redcap(tmp_path, [base("7"), vertebra("7", 1, "12", leak_routes___0="1")])
     text = records.read_text(encoding="utf-8").replace("full_name", "patient_id").replace("Jane Canary", name)
     records.write_text(text, encoding="utf-8")
@@ -77,7 +77,7 @@ def test_simulated_patients_stay_synthetic_when_the_dictionary_hides_who_they_ar
 def test_outcome_columns_that_are_not_there_are_named(tmp_path) -> None:
     rows = [{name: cell for name, cell in row().items() if name not in ("died", "refracture")}]
     job = Job(write_flat(tmp_path / "export.csv", rows), outcomes=("refracture",))
-    with pytest.raises(TooLittleData, match="no accepted row has a value of refracture, refracture_days, died$"):
+    with pytest.raises(TooLittleData, match=r"no accepted row has a value of refracture, refracture_days, died$"):
         train(job, empty_store(tmp_path / "home"))
 
 
