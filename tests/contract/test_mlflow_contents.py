@@ -118,9 +118,6 @@ def test_no_value_of_a_patient_is_kept_in_any_file_but_trees() -> None:
     assert held(trees=False) == []
 
 
-@pytest.mark.xfail(
-    reason="a split of xgboost stands at a value of the training data: models/boosted.py must give it coarser values"
-)
 def test_no_value_of_a_patient_is_kept_in_trees() -> None:
     assert held(trees=True) == []
 
