@@ -154,7 +154,8 @@ def main() -> int:
     with running(free_port()) as url:
         print(answer_text(ask(url, SAMPLE)))
     print(
-        "\nTo go on: `make serve` (page and API on http://127.0.0.1:3000), `make ui` (MLflow on http://127.0.0.1:5000)"
+        "\nTo go on: `make serve` (page and API on http://127.0.0.1:3000), `make ui` (MLflow on http://127.0.0.1:5000), "
+        "or `source .venv/bin/activate` and `cemrisk --help`"
     )
     return 0
 

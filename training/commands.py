@@ -70,8 +70,11 @@ def score(arguments: Namespace, home: Path, say: Say) -> Shown:
     )
     if scored.ignored:
         say(f"not looked at, known only after the plan: {', '.join(scored.ignored)}")
+    for notice in scored.notices:
+        say(f"*** {notice}")
     if arguments.json:
-        return 0, {"rows": scored.rows, "without_risk": scored.without_risk, "ignored": list(scored.ignored)}
+        counts = {"rows": scored.rows, "without_risk": scored.without_risk}
+        return 0, counts | {"ignored": list(scored.ignored), "notices": list(scored.notices)}
     return 0, f"{scored.rows} rows written, {scored.without_risk} of them without risks (reasons in the last column)"
 
 

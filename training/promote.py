@@ -104,13 +104,20 @@ def promote(store: Store, outcome: str, number: str | None, *, force: bool = Fal
 
 
 def rollback(store: Store, outcome: str, *, why: str = "") -> Decision:
-    """Back to the champion before; raises ``NotReady`` if there was none."""
+    """Back to the champion before; raises ``NotReady`` if there was none.
+
+    A champion that had been forced past the gate comes back only with a reason: ``GateRefused`` without.
+    """
     with _one_at_a_time(store.home):
         version = store.by_alias(outcome, "previous")
         if version is None:
             raise NotReady(f"{outcome} has no champion before the present one")
         checks = gate(outcome, version.metrics, version.role)
-        return _decide(store, "rollback", version, forced=False, why=why, checks=checks)
+        failed = [check.name for check in checks if not check.passed]
+        if failed and not why.strip():
+            said = f"{outcome} version {version.version}, the champion before, does not pass the gate"
+            raise GateRefused(f"{said} ({', '.join(failed)}): give the reason with --why to go back to it")
+        return _decide(store, "rollback", version, forced=bool(failed), why=why, checks=checks)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.build import Outcome, build
+from features.check import REQUIRED_IN_QUESTION
 from features.dictionary import VARIABLES, Moment
 from features.errors import Finding, NotReady, UsageError
 from features.outcome import HORIZON_DAYS, ROUTES
@@ -27,17 +28,22 @@ Ints = NDArray[np.intp]
 LEAK_COLUMNS = ("leak_risk", "leak_risk_lo", "leak_risk_hi", *(f"leak_{route}" for route in ROUTES))
 REFRACTURE_COLUMNS = tuple(f"refracture_risk_m{months}{end}" for months in HORIZON_DAYS for end in ("", "_lo", "_hi"))
 HEADER = ("row", "patient_id", "level", *LEAK_COLUMNS, *REFRACTURE_COLUMNS, "warnings")
+#: Stands in the warnings of every row that a model of simulated patients answers.
+SIMULATED = "simulated_patients:not_for_clinical_use"
 #: Rows scored at once; patients are kept together.
 CHUNK_ROWS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What was done: rows written, how many of them without a leakage risk, and the input columns not looked at."""
+    """What was done: rows written, how many of them without a leakage risk, the input columns not looked at, and
+    what every answer of these models must say.
+    """
 
     rows: int
     without_risk: int
     ignored: tuple[str, ...]
+    notices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +72,11 @@ def score(
 ) -> Scored:
     """Write ``out``, whole or not at all.
 
-    Raises ``UsageError`` if the folder of ``out`` is not there, ``NotReady`` if nothing is released.
+    Raises ``UsageError`` if the folder of ``out`` is not there or ``out`` is one of the files read, ``NotReady`` if
+    nothing is released.
     """
+    if any(out.exists() and path is not None and out.samefile(path) for path in (cases, dictionary, mapping)):
+        raise UsageError("--out: this is a file that is read: name another, or its content would be lost")
     if not out.parent.is_dir():
         raise UsageError("--out: the folder of the file is not there: make it first")
     releases = load_releases(home)
@@ -82,7 +91,8 @@ def score(
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
-    return Scored(len(prepared), sum(not case.usable for case in prepared), tuple(ignored))
+    notices = {release.model.card.notice for release in releases.values() if release.model.card}
+    return Scored(len(prepared), sum(not case.usable for case in prepared), tuple(ignored), tuple(sorted(notices)))
 
 
 def _write(
@@ -111,7 +121,14 @@ def _known_before(name: str) -> bool:
 
 def _case(row: Row) -> Case:
     record = {name: value for name, value in row.record.items() if _known_before(name)}
-    return Case(row, record, tuple(found for found in row.findings if _known_before(found.variable)))
+    found = [one for one in row.findings if _known_before(one.variable)]
+    spoken_of = {one.variable for one in found}
+    found += [
+        Finding("required", name, f"{name}: is required and empty")
+        for name in REQUIRED_IN_QUESTION
+        if record.get(name) is None and name not in spoken_of
+    ]
+    return Case(row, record, tuple(found))
 
 
 def _chunks(cases: Sequence[Case]) -> list[list[Case]]:
@@ -137,6 +154,11 @@ def _scored(cases: list[Case], releases: Mapping[Outcome, Release], detection: s
             cells[place] |= _cells(LEAK_COLUMNS, row)
     if "refracture" in releases:
         _add_refracture(cases, releases["refracture"], cells, warnings)
+    if any(
+        release.model.card is None or release.model.card.data_status == "synthetic" for release in releases.values()
+    ):
+        for place in usable:
+            warnings[place].insert(0, SIMULATED)
     return [
         [row.get(name, "") for name in HEADER[:-1]] + [";".join(said)]
         for row, said in zip(cells, warnings, strict=True)

@@ -106,7 +106,9 @@ def test_promote_promote_rollback_and_back(desk) -> None:
     assert run("rollback", "leakage", "--why", "slope") == 0
     assert desk.aliases() == {"challenger": "1", "champion": "1", "previous": "3"}
     assert desk.served() == ("logistic", "1")
-    assert run("rollback", "leakage") == 0
+    assert run("rollback", "leakage") == 15, "a champion that was forced past the gate comes back only with a reason"
+    assert desk.served() == ("logistic", "1")
+    assert run("rollback", "leakage", "--why", "trial again") == 0
     assert desk.served() == ("logistic", "3")
     told = [(d["action"], d["version"], d["before"]) for d in desk.decisions()]
     assert told == [("promote", "1", None), ("promote", "3", "1"), ("rollback", "1", "3"), ("rollback", "3", "1")]

@@ -185,7 +185,9 @@ def test_counts_as_json(score, capsys, tmp_path) -> None:
     path = write_flat(tmp_path / "cases.csv", [case(leak_routes="B"), case(patient_id="P2", sex="x")])
     with at_home(trained().home):
         assert cemrisk.main(["score", str(path), "--out", str(tmp_path / "r.csv"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"rows": 2, "without_risk": 1, "ignored": ["leak_routes"]}
+    told = json.loads(capsys.readouterr().out)
+    assert len(told.pop("notices")) == 1
+    assert told == {"rows": 2, "without_risk": 1, "ignored": ["leak_routes"]}
 
 
 def test_no_place_for_the_answer_is_wrong_usage(tmp_path, capsys) -> None:
@@ -203,3 +205,25 @@ def test_the_training_export_itself_can_be_scored(tmp_path, capsys) -> None:
         pairs = itertools.zip_longest(csv.DictReader(cases), csv.DictReader(risks))
         assert all((a["patient_id"], a["level"]) == (b["patient_id"], b["level"]) for a, b in pairs)
     assert ", 1 of them without risks" in capsys.readouterr().out
+
+
+def test_the_file_of_cases_is_not_overwritten(tmp_path, capsys) -> None:
+    cases = write_flat(tmp_path / "cases.csv", [case()])
+    before = cases.read_bytes()
+    with at_home(trained().home):
+        assert cemrisk.main(["score", str(cases), "--out", str(cases)]) == 2
+    assert cases.read_bytes() == before
+    assert "--out" in capsys.readouterr().err
+
+
+def test_every_answer_of_a_model_of_simulated_patients_says_so(score) -> None:
+    found, said = score(case())
+    assert found[0]["warnings"].startswith("simulated_patients:not_for_clinical_use")
+    assert "Not for clinical use" in said
+
+
+@pytest.mark.parametrize("name", ["age_years", "sex"])
+def test_what_a_question_must_say_a_case_must_say_too(score, name) -> None:
+    found, _ = score(case(**{name: ""}))
+    assert all(found[0][column] == "" for column in LEAK + REFRACTURE)
+    assert f"required:{name}" in found[0]["warnings"]
