@@ -8,7 +8,7 @@ import pytest
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Where everything is installed nothing may be skipped: with ``CEMRISK_NO_SKIPS`` set a skipped test is a failure."""
+    """With ``CEMRISK_NO_SKIPS`` set, where everything is installed, a skipped test is a failure."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
     if os.environ.get("CEMRISK_NO_SKIPS") and skipped:

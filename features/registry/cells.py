@@ -133,4 +133,3 @@ def _text(variable: Variable, text: str) -> str | Finding:
     if len(text) > MAX_TEXT or any(unicodedata.category(sign) in ("Cc", "Cs") for sign in text):
         return finding("not_printable", variable.name)
     return text
-
