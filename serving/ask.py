@@ -153,7 +153,9 @@ def main() -> int:
     print("starting the service ...", file=sys.stderr)
     with running(free_port()) as url:
         print(answer_text(ask(url, SAMPLE)))
-    print("\nTo go on: `make serve` (page and API on http://127.0.0.1:3000), `make ui` (MLflow on http://127.0.0.1:5000),")
+    print(
+        "\nTo go on: `make serve` (page and API on http://127.0.0.1:3000), `make ui` (MLflow on http://127.0.0.1:5000),"
+    )
     print("or `source .venv/bin/activate` and `cemrisk --help`")
     return 0
 
