@@ -1,0 +1,62 @@
+"""Reads an image through a child process with limits, and maps what it decoded."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from features.ct.decode import ERROR_FILE
+from features.ct.limits import MIB, Limits, refuse
+from features.ct.raw import HEADER_FILE, Header, read
+from features.ct.volume import Volume, canonical
+from features.errors import Finding, ImageRejected
+
+
+@contextmanager
+def opened(path: Path, role: str, limits: Limits) -> Iterator[tuple[Volume, Header]]:
+    """The decoded ``path`` with axes nearest to right, anterior, superior; ``role`` is "image" or "labels".
+
+    The voxels live in a temporary file that is gone when the block ends. Raises ``ImageRejected``.
+    """
+    with tempfile.TemporaryDirectory(prefix="cemrisk-ct-") as name:
+        folder = Path(name)
+        _run(path, folder, role, limits)
+        volume, header = read(folder)
+        yield canonical(volume), header
+
+
+def _run(path: Path, folder: Path, role: str, limits: Limits) -> None:
+    request = {"path": str(path.resolve()), "folder": str(folder), "role": role, "limits": asdict(limits)}
+    # one thread: each thread of a numerical library reserves address space, which is what is bounded
+    env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "features.ct.decode"],
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            env=env,
+            timeout=4 * limits.cpu_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise refuse("too_slow", f"Decoding took more than {4 * limits.cpu_seconds} s and was stopped.", role) from error
+    if (folder / ERROR_FILE).is_file():
+        report = json.loads((folder / ERROR_FILE).read_text(encoding="utf-8"))
+        raise ImageRejected(report["message"], [Finding(**finding) for finding in report["findings"]])
+    if done.returncode == 0 and (folder / HEADER_FILE).is_file():
+        return
+    if done.returncode < 0 or b"MemoryError" in done.stderr:
+        raise refuse(
+            "decoder_stopped",
+            f"The image could not be decoded within {limits.memory_bytes // MIB} MiB and {limits.cpu_seconds} s, or the "
+            "file crashed its decoder: convert it with another program, or crop it.",
+            role,
+        )
+    raise RuntimeError(f"the decoding process failed:\n{done.stderr.decode(errors='replace')[-2000:]}")
