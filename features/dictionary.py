@@ -9,54 +9,91 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from enum import IntEnum
 from functools import cache
 from types import MappingProxyType
-from typing import Literal
 
-Kind = Literal["number", "integer", "flag", "category", "ordinal", "multi", "date", "text"]
-Scope = Literal["patient", "vertebra"]
-Role = Literal["identifier", "predictor", "plan", "course", "outcome"]
+from features.variable import Kind, Moment, Role, Scope, Value, Variable
+from features.variables import bone, course, fracture, heights, outcome, patient, plan
 
-#: What a variable holds in a record, by kind: float, int, bool, str, str, frozenset[str], ISO date str, str.
-Value = float | int | bool | str | frozenset[str]
+__all__ = [
+    "OMITTED",
+    "UNKNOWN_TOKENS",
+    "VARIABLES",
+    "Kind",
+    "Moment",
+    "Role",
+    "Scope",
+    "Value",
+    "Variable",
+    "fingerprint",
+]
+
+#: Words that stand for "unknown" in a cell of any kind, beside the empty cell. A reader may accept them; no choice of
+#: any variable is spelled like one of them.
+UNKNOWN_TOKENS = ("unknown",)
+
+#: Names that papers and older exports use and that are no variables here, each with what says the same.
+OMITTED: Mapping[str, str] = MappingProxyType(
+    {
+        "leak_any": "leak_routes: none, or unspecified when the route is not known",
+        "refracture_any": "refracture",
+        "refracture_same": "refracture = same",
+        "refracture_adjacent": "refracture = adjacent",
+        "refracture_remote": "refracture = remote",
+        "event_code": "refracture and died",
+        "last_contact_date": "last_seen_days: a count of days identifies nobody",
+        "death_date": "died and last_seen_days",
+        "follow_up_months": "last_seen_days",
+        "survival_status": "died and last_seen_days",
+    }
+)
 
 
-class Moment(IntEnum):
-    """When a variable becomes known. A model asked at one moment may use nothing that is known later."""
+def _in_order(*groups: tuple[Variable, ...]) -> dict[str, Variable]:
+    ordered: dict[str, Variable] = {}
+    for variable in (variable for group in groups for variable in group):
+        if variable.name in ordered:
+            raise ValueError(f"the dictionary defines {variable.name} twice")
+        ordered[variable.name] = variable
+    return ordered
 
-    PREOP = 0
-    PLANNED = 1  # a decision about the operation, made before it: a lever, not a fact
-    INTRAOP = 2
-    POSTOP = 3
-    FOLLOW_UP = 4
+
+#: Every variable by its name, in the order of columns.
+VARIABLES: Mapping[str, Variable] = MappingProxyType(
+    _in_order(
+        patient.VARIABLES,
+        bone.VARIABLES,
+        fracture.VARIABLES,
+        heights.VARIABLES,
+        plan.VARIABLES,
+        course.VARIABLES,
+        outcome.VARIABLES,
+    )
+)
+
+#: What a fingerprint covers: a change of any of these changes what a value means or whether it is accepted. Labels,
+#: sources and notes may be reworded without making a trained model foreign.
+_MEANING = (
+    "name",
+    "definition",
+    "kind",
+    "known_at",
+    "scope",
+    "role",
+    "unit",
+    "choices",
+    "lowest",
+    "highest",
+    "plausible_low",
+    "plausible_high",
+    "derived",
+    "derivation",
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variable:
-    """One clinical variable.
-
-    ``lowest``/``highest`` are hard limits (outside: rejected), ``plausible_low``/``plausible_high`` the range seen in
-    treated patients (outside: warned). ``choices`` are ordered for an ordinal. ``scope`` says whether a patient or each
-    treated vertebra has one. ``aliases`` are names that readers accept for the same thing in the same unit.
-    """
-
-    name: str
-    label: str
-    definition: str
-    kind: Kind
-    known_at: Moment
-    scope: Scope
-    role: Role
-    unit: str = ""
-    choices: tuple[str, ...] = ()
-    lowest: float | None = None
-    highest: float | None = None
-    plausible_low: float | None = None
-    plausible_high: float | None = None
-    derivation: str = ""
-    measurement: str = ""
-    source: str = ""
-    notes: str = ""
-    aliases: tuple[str, ...] = ()
+@cache
+def fingerprint() -> str:
+    """SHA-256, in hex, of all that gives the variables their meaning, in the order of columns."""
+    meaning = [{key: getattr(variable, key) for key in _MEANING} for variable in VARIABLES.values()]
+    text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,309 @@
+"""From what is known about patients to the matrix that a model reads: pure, row by row, the same for training and
+serving.
+
+For leakage the matrix has one row per treated vertebra, for refracture one per patient, made from all the vertebrae
+treated together: a finding counts if any vertebra has it, of severities the worst counts, planned volumes are added,
+of CT values the lowest counts. Nothing is learned here: every number in a row follows from that patient alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features import bone_quality, cement, cortical_breach, fracture_severity
+from features.derived import Columns
+from features.dictionary import VARIABLES, Moment
+from features.errors import UsageError
+
+Floats = NDArray[np.float64]
+Outcome = Literal["leakage", "refracture"]
+Pool = Literal["any", "highest", "lowest", "sum", "first"]
+Shape = Literal["continuous", "flag", "score", "levels"]
+
+THORACOLUMBAR = frozenset({"T11", "T12", "L1", "L2"})
+#: Procedures that the models know; a stent (VBS) or another technique is unknown to them.
+PROCEDURE_CODES = {"PVP": 0.0, "PKP": 1.0}
+DETECTION_CODES = {"radiograph": 0.0, "CT": 1.0, "CT+radiograph": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """One column of the matrix.
+
+    ``variable`` is the dictionary variable that a person reads or changes, ``reads`` all those that it is made from.
+    ``shape`` says how a linear model takes it: continuous (a spline or a line), flag (0/1), score (equal steps) or
+    levels (one coefficient for each level but the first; ``levels`` names them).
+    """
+
+    name: str
+    variable: str
+    reads: tuple[str, ...]
+    shape: Shape
+    make: Callable[[Columns], Floats]
+    pool: Pool = "first"
+    levels: tuple[str, ...] = ()
+
+    @property
+    def known_at(self) -> Moment:
+        """The latest moment at which something that it is made from becomes known."""
+        return max((VARIABLES[name].known_at for name in self.reads), default=Moment.PREOP)
+
+
+def _number(name: str) -> Callable[[Columns], Floats]:
+    def column(columns: Columns) -> Floats:
+        found = columns.get(name)
+        return np.full(rows_of(columns), np.nan) if found is None else np.asarray(found, dtype=float)
+
+    return column
+
+
+def _coded(name: str, codes: Mapping[str, float], otherwise: float = np.nan) -> Callable[[Columns], Floats]:
+    """A text column as numbers; unknown stays unknown, a value that has no code becomes ``otherwise``."""
+
+    def column(columns: Columns) -> Floats:
+        found = columns.get(name)
+        if found is None:
+            return np.full(rows_of(columns), np.nan)
+        return np.array([np.nan if value is None else codes.get(value, otherwise) for value in found], dtype=float)
+
+    return column
+
+
+def _bmi(columns: Columns) -> Floats:
+    stated = _number("bmi_kg_m2")(columns)
+    if "height_cm" not in columns or "weight_kg" not in columns:
+        return stated
+    computed = (
+        np.asarray(columns["weight_kg"], dtype=float) / (np.asarray(columns["height_cm"], dtype=float) / 100) ** 2
+    )
+    return np.where(np.isnan(stated), computed, stated)
+
+
+_HEIGHTS = (
+    "genant_grade",
+    "fvah_mm",
+    "mvh_mm",
+    "pvh_mm",
+    "adj_ah_above_mm",
+    "adj_ah_below_mm",
+    "adj_mh_above_mm",
+    "adj_mh_below_mm",
+    "avhr_pct",
+    "mvhr_pct",
+    "level",
+)
+_CT_VALUE = ("hu_l1", "hu_adjacent_mean", "hu_index_vertebra")
+_VISCOSITY = (
+    "planned_viscosity",
+    "planned_injection_stage",
+    "cement_product_id",
+    "planned_minutes_after_mixing",
+    "room_temperature_c",
+)
+_BREACH = ("cortical_disruption", "cortical_disruption_site", "endplate_disruption", "posterior_wall_defect")
+
+_SHARED = {
+    "ct_value_hu": Predictor(
+        "ct_value_hu", "hu_l1", _CT_VALUE, "continuous", lambda c: bone_quality.ct_value(c).value, "lowest"
+    ),
+    "genant_grade": Predictor(
+        "genant_grade", "genant_grade", _HEIGHTS, "score", lambda c: fracture_severity.genant_grade(c).value, "highest"
+    ),
+    "planned_volume_ml": Predictor(
+        "planned_volume_ml",
+        "planned_volume_ml",
+        ("planned_volume_ml",),
+        "continuous",
+        _number("planned_volume_ml"),
+        "sum",
+    ),
+    "intravertebral_cleft": Predictor(
+        "intravertebral_cleft",
+        "intravertebral_cleft",
+        ("intravertebral_cleft",),
+        "flag",
+        _number("intravertebral_cleft"),
+        "any",
+    ),
+    "procedure_pkp": Predictor(
+        "procedure_pkp", "procedure", ("procedure",), "flag", _coded("procedure", PROCEDURE_CODES), "any"
+    ),
+    "treated_count": Predictor(
+        "treated_count", "treated_count", ("treated_count",), "score", _number("treated_count"), "highest"
+    ),
+}
+
+
+def _flag(name: str) -> Predictor:
+    return Predictor(name, name, (name,), "flag", _number(name))
+
+
+_LEAKAGE = (
+    Predictor("detection", "detection", (), "flag", _number("detection")),
+    _SHARED["ct_value_hu"],
+    _SHARED["genant_grade"],
+    Predictor(
+        "viscosity",
+        "planned_viscosity",
+        _VISCOSITY,
+        "levels",
+        lambda c: cement.viscosity(c).value,
+        levels=("low", "medium", "high"),
+    ),
+    Predictor(
+        "cortical_disruption", "cortical_disruption", _BREACH, "flag", lambda c: cortical_breach.any_breach(c).value
+    ),
+    _SHARED["planned_volume_ml"],
+    _SHARED["intravertebral_cleft"],
+    Predictor(
+        "basivertebral_foramen_enlarged",
+        "basivertebral_foramen",
+        ("basivertebral_foramen",),
+        "flag",
+        lambda c: cortical_breach.basivertebral_foramen_enlarged(c).value,
+    ),
+    _SHARED["procedure_pkp"],
+    _SHARED["treated_count"],
+)
+
+_REFRACTURE = (
+    Predictor("age_years", "age_years", ("age_years",), "continuous", _number("age_years")),
+    Predictor("female", "sex", ("sex",), "flag", _coded("sex", {"female": 1.0, "male": 0.0})),
+    _SHARED["ct_value_hu"],
+    Predictor("t_score", "t_score", ("t_score",), "continuous", _number("t_score")),
+    Predictor("bmi_kg_m2", "bmi_kg_m2", ("bmi_kg_m2", "height_cm", "weight_kg"), "continuous", _bmi),
+    _flag("steroid_use"),
+    Predictor("smoking_current", "smoking", ("smoking",), "flag", _coded("smoking", {"current": 1.0}, 0.0)),
+    _flag("diabetes"),
+    _flag("prior_vertebral_fracture"),
+    _SHARED["treated_count"],
+    Predictor(
+        "thoracolumbar_junction",
+        "level",
+        ("level",),
+        "flag",
+        _coded("level", dict.fromkeys(THORACOLUMBAR, 1.0), 0.0),
+        "any",
+    ),
+    _SHARED["intravertebral_cleft"],
+    _SHARED["genant_grade"],
+    _SHARED["planned_volume_ml"],
+    Predictor(
+        "anti_osteoporosis_planned",
+        "anti_osteoporosis_plan",
+        ("anti_osteoporosis_plan",),
+        "flag",
+        _coded("anti_osteoporosis_plan", {"none": 0.0}, 1.0),
+    ),
+    _SHARED["procedure_pkp"],
+)
+
+#: The predictors of each outcome before surgery, in the order of the matrix.
+PREDICTORS: dict[Outcome, tuple[Predictor, ...]] = {"leakage": _LEAKAGE, "refracture": _REFRACTURE}
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """``values``: float64, shape (rows, columns), NaN where unknown. ``patient``: an integer for each row.
+
+    For leakage the rows are those of the input; for refracture row i is the i-th patient in order of appearance, and
+    ``patient`` is simply 0, 1, 2, …
+    """
+
+    columns: tuple[str, ...]
+    values: Floats
+    patient: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, column: str) -> Floats:
+        return self.values[:, self.columns.index(column)]
+
+    def keys(self) -> tuple[str, ...]:
+        return self.columns
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Matrix:
+        """The rows asked for, their patients' numbers kept."""
+        return Matrix(self.columns, self.values[rows], self.patient[rows])
+
+
+def rows_of(columns: Columns) -> int:
+    """How many rows the columns have."""
+    for values in columns.values():
+        return len(values)
+    return 0
+
+
+def build(
+    columns: Columns,
+    outcome: Outcome,
+    *,
+    moment: Moment = Moment.PLANNED,
+    detection: str | Floats | None = None,
+    patient: NDArray[np.intp] | None = None,
+) -> Matrix:
+    """The model matrix of an outcome.
+
+    ``columns``: dictionary variables as arrays of one length (an absent one is unknown throughout); what else it holds
+    is not read. ``detection``: how leaks are, or were, looked for: ``"CT"``, ``"radiograph"``, or one code per row (1
+    CT, 0 radiograph); leakage only. ``patient``: an integer per row; without it all rows are one patient's.
+
+    Raises ``UsageError`` if a predictor would be known only after ``moment``.
+    """
+    predictors = PREDICTORS[outcome]
+    refuse_look_ahead(predictors, moment)
+    count = rows_of(columns)
+    who = np.zeros(count, dtype=np.intp) if patient is None else patient
+    source: dict[str, NDArray[np.generic]] = dict(columns)
+    if outcome == "leakage":
+        source["detection"] = _detection_codes(detection, count)
+    by_row = [predictor.make(source) for predictor in predictors]
+    names = tuple(predictor.name for predictor in predictors)
+    if outcome == "leakage":
+        return Matrix(names, np.column_stack(by_row), who)
+    pooled = pool_patients(by_row, [predictor.pool for predictor in predictors], who)
+    return Matrix(names, pooled, np.arange(len(pooled)))
+
+
+def refuse_look_ahead(predictors: tuple[Predictor, ...], moment: Moment) -> None:
+    """Raise if one of the predictors becomes known only after the moment at which the model is asked."""
+    late = [predictor.name for predictor in predictors if predictor.known_at > moment]
+    if late:
+        raise UsageError(f"known only after the moment of the question ({moment.name.lower()}): {', '.join(late)}")
+
+
+def _detection_codes(detection: str | Floats | None, count: int) -> Floats:
+    if isinstance(detection, str):
+        return np.full(count, DETECTION_CODES[detection])
+    if detection is None:
+        raise UsageError("detection is needed for leakage: CT or radiograph")
+    return np.asarray(detection, dtype=float)
+
+
+def pool_patients(by_row: list[Floats], pools: list[Pool], patient: NDArray[np.intp]) -> Floats:
+    """One row per patient, in order of first appearance, from the rows of his vertebrae; shape (patients, columns)."""
+    if len(patient) == 1:  # the commonest question: one vertebra, nothing to pool
+        return np.array([[values[0] for values in by_row]])
+    _, first, code = np.unique(patient, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))
+    order = np.argsort(rank[code], kind="stable")
+    starts = np.r_[0, np.flatnonzero(np.diff(rank[code][order])) + 1] if len(order) else np.zeros(0, dtype=np.intp)
+    return np.column_stack([_pool(values[order], pool, starts) for values, pool in zip(by_row, pools, strict=True)])
+
+
+def _pool(values: Floats, pool: Pool, starts: NDArray[np.intp]) -> Floats:
+    """Pool each patient's run of rows. An unknown among them leaves open what it could change, and only that."""
+    if pool == "first":
+        return values[starts]
+    if pool == "sum":
+        return np.add.reduceat(values, starts)
+    if pool == "any":  # one vertebra that has it settles the matter, otherwise an unknown one leaves it open
+        has = np.fmax.reduceat(values, starts)
+        return np.where(has == 1, 1.0, np.maximum.reduceat(values, starts))
+    return (np.fmax if pool == "highest" else np.fmin).reduceat(values, starts)

@@ -1,0 +1,230 @@
+"""A fitted model on disk: JSON and xgboost's UBJ, never pickle; with its card, digests and records to check itself by.
+
+``manifest.json`` names every file with its sha256; the sha256 of the manifest is the model's. ``load`` checks digests
+before anything is parsed (a flipped bit in a UBJ file can crash xgboost or change risks silently), then structure,
+then re-scores the synthetic records kept with their expected risks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.build import Outcome, build
+from features.dictionary import fingerprint
+from features.errors import ModelDamaged, NotReady
+from features.outcome import HORIZON_DAYS
+from features.records import to_columns
+from models.boosted import BoostedRisk
+from models.calibrate import BinaryHead
+from models.calibrated import CalibratedRisk, part_names
+from models.competing import HazardHead
+from models.cox import CoxRisk
+from models.interface import Learner, predictor_columns
+from models.linear import LinearBody
+from models.logistic import LogisticRisk
+from models.selfcheck import synthetic_records
+from models.trees import TreeBody
+
+FORMAT = 1
+LEARNERS: dict[str, type[CalibratedRisk]] = {"logistic": LogisticRisk, "cox": CoxRisk, "boosted": BoostedRisk}
+LARGEST_FILE_BYTES = 256 * 2**20
+SELF_CHECK_TOLERANCE = 1e-9
+
+SYNTHETIC_NOTICE = (
+    "Trained on simulated patients. Not for clinical use: it shows how the service works, "
+    "not what will happen to a patient."
+)
+REGISTRY_NOTICE = (
+    "Trained on one registry export and validated inside it only. Not a medical device; "
+    "check it on your own patients before you rely on it."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a model is, what it was made from and how good it is; aggregates only, nothing of a single patient."""
+
+    outcome: Outcome
+    learner: Learner
+    training_id: str = ""
+    role: str = "model"
+    moment: str = "preop"
+    data_status: str = "synthetic"
+    data_digest: str = ""
+    rows: int = 0
+    patients: int = 0
+    events: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    training_range: dict[str, tuple[float, float]] = field(default_factory=dict)
+    missing_share: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of the registered model."""
+        return f"cemrisk-{self.outcome}"
+
+    @property
+    def notice(self) -> str:
+        """What every answer says about the model."""
+        return SYNTHETIC_NOTICE if self.data_status == "synthetic" else REGISTRY_NOTICE
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON: sorted keys, no blanks, shortest floats that round-trip, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+
+
+def save(model: CalibratedRisk, folder: str | os.PathLike[str], card: Card | None = None) -> str:
+    """Write the model to ``folder`` (made, or replaced if it holds a model) and return its sha256."""
+    target = Path(folder)
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name, content in _files(model, card or model.card or Card(model.outcome, model.learner)).items():
+        _write(partial / name, content)
+    digests = {path.name: _sha256(path.read_bytes()) for path in sorted(partial.iterdir())}
+    manifest = canonical({"format": FORMAT, "files": digests})
+    _write(partial / "manifest.json", manifest)
+    if target.exists():
+        shutil.rmtree(target)
+    partial.rename(target)
+    return _sha256(manifest)
+
+
+def _files(model: CalibratedRisk, card: Card) -> dict[str, bytes]:
+    described = asdict(card) | {"name": card.name, "notice": card.notice, "horizons_days": _horizons(model.outcome)}
+    described["columns"], described["fingerprint"] = list(model.columns), fingerprint()
+    records = synthetic_records(model.outcome)
+    check = {"records": [_plain(record) for record in records], "totals": _totals(model, records).tolist()}
+    files = {
+        "model.json": canonical(model.to_dict()),
+        "card.json": canonical(_finite(described)),
+        "selfcheck.json": canonical(check),
+    }
+    if isinstance(model, BoostedRisk):
+        files["trees.ubj"] = model.trees
+    return files
+
+
+def load(folder: str | os.PathLike[str], expected_sha256: str | None = None) -> CalibratedRisk:
+    """Read a model back, with its ``card`` and ``sha256``.
+
+    Raises ``ModelDamaged`` if a digest, the structure or a self-check record does not hold, ``NotReady`` if the model
+    was trained with another dictionary of variables.
+    """
+    files, digest = _verified(Path(folder))
+    if expected_sha256 is not None and digest != expected_sha256:
+        raise ModelDamaged("the model's digest is not the one that was asked for")
+    try:
+        stored, described, check = (json.loads(files[name]) for name in ("model.json", "card.json", "selfcheck.json"))
+        if described["fingerprint"] != fingerprint():
+            raise NotReady("the model was trained with another dictionary of variables: train it again")
+        model = _assemble(stored, files.get("trees.ubj"))
+        card = Card(**{name: described[name] for name in Card.__slots__})
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ModelDamaged("the model's files do not have the structure of a model") from error
+    model.card, model.sha256 = card, digest
+    _check(model, check)
+    return model
+
+
+def _verified(folder: Path) -> tuple[dict[str, bytes], str]:
+    """All files of the manifest after their digests were compared, and the manifest's own digest."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise ModelDamaged("no manifest.json: this is not a model, or it was only half copied")
+    manifest = path.read_bytes()
+    try:
+        listed = dict(json.loads(manifest)["files"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelDamaged("manifest.json is damaged") from error
+    files = {}
+    for name, digest in listed.items():
+        part = folder / name
+        if Path(name).name != name or not part.is_file() or part.stat().st_size > LARGEST_FILE_BYTES:
+            raise ModelDamaged(f"{Path(name).name}: missing or too large")
+        files[name] = part.read_bytes()
+        if _sha256(files[name]) != digest:
+            raise ModelDamaged(f"{name}: its content is not what was saved (sha256 differs)")
+    return files, _sha256(manifest)
+
+
+def _assemble(stored: Mapping[str, Any], trees: bytes | None) -> CalibratedRisk:
+    model = LEARNERS[stored["learner"]]()
+    outcome: Outcome = stored["outcome"]
+    parts = part_names(outcome, model.learner)
+    head = (BinaryHead if stored["head"]["kind"] == "binary" else HazardHead).from_dict(stored["head"])
+    body: LinearBody | TreeBody
+    if isinstance(model, BoostedRisk):
+        if trees is None:
+            raise ModelDamaged("trees.ubj is missing")
+        model.trees = trees
+        body = TreeBody.read(trees, len(parts), head.explained, len(predictor_columns(outcome)))
+    else:
+        body = LinearBody.from_dict(stored["body"])
+        if not np.isfinite(body.coefficients).all() or body.coefficients.shape != (len(parts), body.design.width):
+            raise ModelDamaged("the coefficients do not fit the design")
+    model.set_fitted(outcome, body, head)
+    return model
+
+
+def _check(model: CalibratedRisk, check: Mapping[str, Any]) -> None:
+    expected = np.asarray(check["totals"], dtype=float)
+    found = _totals(model, [_rich(record) for record in check["records"]])
+    if found.shape != expected.shape or not (np.abs(found - expected) <= SELF_CHECK_TOLERANCE).all():
+        raise ModelDamaged("the model does not reproduce the risks of its own check records")
+
+
+def _totals(model: CalibratedRisk, records: list[dict[str, Any]]) -> NDArray[np.float64]:
+    """Risks of the check records on the link scale, by CT for leakage, each record being one patient."""
+    columns = to_columns(records)
+    matrix = build(columns, model.outcome, detection="CT", patient=np.arange(len(records)))
+    return model.head.total(model.margins(matrix, with_refits=False).main[:, : model.head.explained])
+
+
+def _horizons(outcome: Outcome) -> list[int]:
+    return list(HORIZON_DAYS.values()) if outcome == "refracture" else []
+
+
+def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in record.items()}
+
+
+def _rich(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: frozenset(value) if isinstance(value, list) else value for name, value in record.items()}
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: a metric that could not be computed is absent as null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

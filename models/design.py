@@ -1,0 +1,194 @@
+"""From matrix columns to the terms of a linear model: splines, levels, and what to do about the unknown.
+
+A continuous column becomes a restricted cubic spline in Harrell's form (knots at fixed quantiles of the training data)
+or, where there are too few distinct values for one, a line. All terms are centred at their training mean and scaled to
+unit standard deviation.
+
+An unknown input is replaced by the mean of its *terms* given the terms that are known, under a joint normal model whose
+mean and covariance are estimated by EM from incomplete rows (Little & Rubin 2002, ch. 11). Imputing terms rather than
+values makes the linear predictor itself the conditional expectation (von Hippel 2009). No outcome enters, and the
+same rule serves training and questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.build import PREDICTORS, Outcome, Predictor
+
+Floats = NDArray[np.float64]
+
+#: Harrell's quantiles for 4 knots (Regression Modeling Strategies, 2nd ed., table 2.3).
+KNOT_QUANTILES = (0.05, 0.35, 0.65, 0.95)
+#: Patterns of missing inputs whose regression is remembered; a service sees few.
+REMEMBERED_PATTERNS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """The terms of one column: a line (no knots, no levels), a spline or one indicator per level but the first."""
+
+    column: str
+    knots: tuple[float, ...] = ()
+    levels: int = 0
+
+    @property
+    def width(self) -> int:
+        if self.levels:
+            return self.levels - 1
+        return len(self.knots) - 1 if self.knots else 1
+
+    def expand(self, x: Floats) -> Floats:
+        """Columns of the design for the values ``x`` (n,); unknown values give unknown terms."""
+        if self.levels:
+            codes = np.arange(1, self.levels)
+            indicators = (x[:, None] == codes).astype(float)
+            indicators[np.isnan(x)] = np.nan
+            return indicators
+        if not self.knots:
+            return x[:, None]
+        return np.hstack([x[:, None], _spline(x, np.asarray(self.knots))])
+
+
+def _spline(x: Floats, knots: Floats) -> Floats:
+    """Restricted cubic spline terms beside the linear one, divided by (last - first knot)^2: shape (n, knots - 2)."""
+    last, before = knots[-1], knots[-2]
+    cubes = np.maximum(x[:, None] - knots, 0.0) ** 3
+    inner = cubes[:, :-2]
+    slope_before = (last - knots[:-2]) / (last - before)
+    slope_last = (before - knots[:-2]) / (last - before)
+    terms = inner - cubes[:, -2:-1] * slope_before + cubes[:, -1:] * slope_last
+    return np.asarray(terms / (last - knots[0]) ** 2)
+
+
+def term_of(predictor: Predictor, x: Floats) -> Term:
+    """Choose the terms of a column from its training values ``x`` (n,)."""
+    if predictor.shape == "levels":
+        return Term(predictor.name, levels=len(predictor.levels))
+    if predictor.shape != "continuous":
+        return Term(predictor.name)
+    known = x[~np.isnan(x)]
+    knots = np.unique(np.quantile(known, KNOT_QUANTILES)) if len(known) else np.zeros(0)
+    return Term(predictor.name, tuple(float(knot) for knot in knots) if len(knots) == len(KNOT_QUANTILES) else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Fitted terms with the joint normal model that fills the unknown.
+
+    ``mean``, ``scale``: (q,) of the raw terms; ``covariance``: (q, q) of the centred, scaled ones.
+    """
+
+    terms: tuple[Term, ...]
+    mean: Floats
+    scale: Floats
+    covariance: Floats
+    _regressions: dict[bytes, tuple[NDArray[np.intp], NDArray[np.intp], Floats]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    @property
+    def width(self) -> int:
+        return len(self.mean)
+
+    @property
+    def owner(self) -> NDArray[np.intp]:
+        """For each term the index of the column that it comes from, shape (q,)."""
+        return np.repeat(np.arange(len(self.terms)), [term.width for term in self.terms])
+
+    def transform(self, values: Floats) -> Floats:
+        """Centred, scaled terms of the matrix ``values`` (n, columns) with the unknown filled; shape (n, q)."""
+        z = (expand(self.terms, values) - self.mean) / self.scale
+        unknown = np.isnan(z)
+        if unknown.any():
+            for rows in _by_pattern(unknown):
+                self._fill(z, rows, unknown[rows[0]])
+        return z
+
+    def _fill(self, z: Floats, rows: NDArray[np.intp], unknown: NDArray[np.bool_]) -> None:
+        key = unknown.tobytes()
+        found = self._regressions.get(key)
+        if found is None:
+            found = _regression(self.covariance, unknown)
+            if len(self._regressions) < REMEMBERED_PATTERNS:
+                self._regressions[key] = found
+        missing, known, weights = found
+        z[rows[:, None], missing] = z[rows[:, None], known] @ weights
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "terms": [{"column": t.column, "knots": list(t.knots), "levels": t.levels} for t in self.terms],
+            "mean": self.mean.tolist(),
+            "scale": self.scale.tolist(),
+            "covariance": self.covariance.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> Design:
+        terms = tuple(Term(t["column"], tuple(t["knots"]), t["levels"]) for t in stored["terms"])
+        return cls(terms, *(np.asarray(stored[name], dtype=float) for name in ("mean", "scale", "covariance")))
+
+
+def expand(terms: tuple[Term, ...], values: Floats) -> Floats:
+    """Raw terms of the matrix ``values`` (n, columns), side by side."""
+    return np.hstack([term.expand(values[:, index]) for index, term in enumerate(terms)])
+
+
+def fit_design(outcome: Outcome, values: Floats) -> Design:
+    """Knots, centring, scaling and the model of the unknown, learned from the training matrix (n, columns)."""
+    terms = tuple(term_of(p, values[:, index]) for index, p in enumerate(PREDICTORS[outcome]))
+    raw = expand(terms, values)
+    known = ~np.isnan(raw)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, raw, 0.0).sum(axis=0) / count
+    spread = np.sqrt(np.where(known, (raw - mean) ** 2, 0.0).sum(axis=0) / count)
+    scale = np.where(spread > 0, spread, 1.0)
+    shift, covariance = _em((raw - mean) / scale)
+    return Design(terms, mean + shift * scale, scale, covariance)
+
+
+def _by_pattern(unknown: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:
+    """Row indices of each pattern of unknown terms that has any."""
+    if len(unknown) == 1:
+        yield np.zeros(1, dtype=np.intp)
+        return
+    _, code = np.unique(unknown, axis=0, return_inverse=True)
+    order = np.argsort(code, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
+        if unknown[rows[0]].any():
+            yield rows
+
+
+def _regression(covariance: Floats, unknown: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Indices of missing and of known terms, and the weights (known, missing) that predict the former from the
+    latter.
+    """
+    missing, known = np.flatnonzero(unknown), np.flatnonzero(~unknown)
+    # A spline and its line are nearly collinear: a small ridge keeps the solution finite and changes nothing visible.
+    inside = covariance[np.ix_(known, known)] + 1e-6 * np.eye(len(known))
+    return missing, known, np.linalg.solve(inside, covariance[np.ix_(known, missing)])
+
+
+def _em(z: Floats, rounds: int = 15) -> tuple[Floats, Floats]:
+    """Mean (q,) and covariance (q, q) of incomplete normal rows ``z`` (n, q) by expectation-maximisation."""
+    unknown = np.isnan(z)
+    patterns = list(_by_pattern(unknown))
+    filled = np.where(unknown, 0.0, z)
+    mean, covariance = filled.mean(axis=0), np.cov(filled, rowvar=False, bias=True).reshape(z.shape[1], -1)
+    if not patterns:
+        return mean, covariance
+    for _ in range(rounds):
+        extra = np.zeros_like(covariance)
+        for rows in patterns:
+            missing, known, weights = _regression(covariance, unknown[rows[0]])
+            filled[rows[:, None], missing] = mean[missing] + (filled[rows[:, None], known] - mean[known]) @ weights
+            left = covariance[np.ix_(missing, missing)] - covariance[np.ix_(missing, known)] @ weights
+            extra[np.ix_(missing, missing)] += len(rows) * left
+        mean = filled.mean(axis=0)
+        covariance = np.cov(filled, rowvar=False, bias=True) + extra / len(z)
+    return mean, covariance

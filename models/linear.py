@@ -1,0 +1,72 @@
+"""The body of the linear models: one design, one row of coefficients for each part, and those of the refits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.design import Design
+from models.interface import Margins
+
+Floats = NDArray[np.float64]
+
+#: Ridge penalties tried, on standardised terms: from hardly any to hardly anything left.
+PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+
+
+@dataclass(frozen=True, slots=True)
+class LinearBody:
+    """eta_k = intercept_k + z @ coefficients_k over the centred terms z of the design.
+
+    ``intercept``: (parts,); ``coefficients``: (parts, q); ``refits``: (explained, refits, q + 1), intercept first.
+    """
+
+    design: Design
+    intercept: Floats
+    coefficients: Floats
+    refits: Floats
+
+    def margins(self, values: Floats, with_refits: bool = True) -> Margins:
+        """Linear predictors of the matrix ``values`` (n, columns)."""
+        return self._margins(self.design.transform(values), with_refits)
+
+    def _margins(self, z: Floats, with_refits: bool) -> Margins:
+        main = z @ self.coefficients.T + self.intercept
+        explained, refits, width = self.refits.shape
+        if not with_refits or not refits:
+            return Margins(main, np.empty((len(z), explained, 0)))
+        flat = self.refits.reshape(explained * refits, width)
+        return Margins(main, (z @ flat[:, 1:].T + flat[:, 0]).reshape(len(z), explained, refits))
+
+    def contributions(self, values: Floats, explained: int) -> tuple[Floats, Floats]:
+        """Linear predictors of the reference patient (explained,) and what each column adds: (n, explained, columns).
+
+        All terms of a column count together; terms are centred, so the reference patient is the average one.
+        """
+        z = self.design.transform(values)
+        by_term = z[:, None, :] * self.coefficients[:explained]
+        first = np.flatnonzero(np.diff(self.design.owner, prepend=-1))
+        return self.intercept[:explained], np.add.reduceat(by_term, first, axis=2)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "kind": "linear",
+            "design": self.design.to_dict(),
+            "intercept": self.intercept.tolist(),
+            "coefficients": self.coefficients.tolist(),
+            "refits": self.refits.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> LinearBody:
+        arrays = [np.asarray(stored[name], dtype=float) for name in ("intercept", "coefficients", "refits")]
+        return cls(Design.from_dict(stored["design"]), *arrays)
+
+
+def choose_penalty(loss: Callable[[float], float]) -> float:
+    """The penalty of ``PENALTIES`` with the smallest out-of-fold loss."""
+    return min(PENALTIES, key=loss)

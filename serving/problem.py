@@ -1,0 +1,87 @@
+"""Errors over HTTP: one shape for all of them, RFC 9457, with every fault at once and never a value that was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from features.errors import CemriskError, InputRejected, NotReady
+
+PROBLEM_TYPE = "application/problem+json"
+
+#: Code of a problem -> its title. ``/docs`` explains each under its code.
+TITLES: Mapping[str, str] = {
+    "malformed_json": "The body is not JSON",
+    "not_utf8": "The body is not UTF-8",
+    "not_finite": "A number of the body is not finite",
+    "lone_surrogate": "The body holds half a character",
+    "duplicate_key": "A key stands twice",
+    "too_deep": "The body is nested too deeply",
+    "not_found": "There is nothing at this address",
+    "method_not_allowed": "This address does not take this method",
+    "body_too_large": "The body is too large",
+    "media_type": "The body must be JSON",
+    "invalid_question": "The question cannot be answered as it stands",
+    "out_of_scope": "The models do not know such a patient",
+    "not_ready": "There is no released model to answer with",
+    "internal_error": "The service failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a question: where (a JSON pointer, RFC 6901), its code, and what to do."""
+
+    pointer: str
+    code: str
+    detail: str
+
+    def as_json(self) -> dict[str, str]:
+        return {"pointer": self.pointer, "code": self.code, "detail": self.detail}
+
+
+class QuestionRejected(InputRejected):
+    """A question that was read and cannot be answered; ``faults`` holds all that is wrong with it."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("the question cannot be answered as it stands; errors says why")
+        self.faults = tuple(faults)
+
+    @property
+    def code(self) -> str:
+        """``out_of_scope`` if nothing else is wrong."""
+        return "out_of_scope" if {fault.code for fault in self.faults} == {"out_of_scope"} else "invalid_question"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is sent instead of an answer."""
+
+    status: int
+    code: str
+    detail: str
+    errors: tuple[Fault, ...] = field(default=())
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "type": f"/docs#{self.code}",
+            "title": TITLES[self.code],
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "errors": [fault.as_json() for fault in self.errors],
+        }
+
+
+INTERNAL = Problem(500, "internal_error", "the service failed; the fault is in its log, without what you sent")
+NOT_FOUND = Problem(404, "not_found", "see /docs for the addresses that there are")
+METHOD_NOT_ALLOWED = Problem(405, "method_not_allowed", "see the Allow header, and /docs for what each address takes")
+
+
+def problem_of(error: CemriskError) -> Problem:
+    """The problem that tells of an error which cemrisk raised on purpose."""
+    if isinstance(error, QuestionRejected):
+        return Problem(error.http_status, error.code, str(error), error.faults)
+    code = "not_ready" if isinstance(error, NotReady) else getattr(error, "code", "internal_error")
+    return INTERNAL if code == "internal_error" else Problem(error.http_status, code, str(error))

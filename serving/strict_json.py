@@ -1,0 +1,123 @@
+"""From the bytes of a request to a value, strictly, before anything else sees them.
+
+JSON readers forgive what a clinical question must not contain: NaN and Infinity, a key that stands twice, text that is
+not UTF-8. Here each of them is an error that says what is wrong and never what was sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+
+from features.errors import UsageError
+
+#: The largest body of one question and of a batch, in bytes.
+BODY_LIMIT_BYTES = 256 * 1024
+BATCH_LIMIT_BYTES = 4 * 1024 * 1024
+#: A question is three levels deep; nothing honest needs more than this.
+MAX_DEPTH = 32
+MEDIA_TYPE = "application/json"
+
+
+class BodyRejected(UsageError):
+    """The body is no JSON that can be read; ``code`` names the fault."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class BodyTooLarge(BodyRejected):
+    """The body is longer than the route takes."""
+
+    http_status = 413
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__("body_too_large", f"the body is larger than {limit_bytes // 1024} KiB; send less at once")
+
+
+class MediaTypeRejected(BodyRejected):
+    """The body is not declared as plain JSON."""
+
+    http_status = 415
+
+    def __init__(self, message: str) -> None:
+        super().__init__("media_type", message)
+
+
+def require_json(content_type: str | None, content_encoding: str | None = None) -> None:
+    """Raise ``MediaTypeRejected`` unless the headers declare uncompressed ``application/json`` in UTF-8."""
+    media_type, _, parameters = (content_type or "").partition(";")
+    if media_type.strip().lower() != MEDIA_TYPE:
+        raise MediaTypeRejected(f"Content-Type must be {MEDIA_TYPE}")
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.strip().lower().partition("=")
+        if name == "charset" and value.strip('"') != "utf-8":
+            raise MediaTypeRejected(f"Content-Type must be {MEDIA_TYPE} in UTF-8")
+    if content_encoding and content_encoding.strip().lower() != "identity":
+        raise MediaTypeRejected("Content-Encoding is not accepted; send the JSON uncompressed")
+
+
+async def read_limited(stream: AsyncIterator[bytes], declared_length: str | None, limit_bytes: int) -> bytes:
+    """The whole body. Raises ``BodyTooLarge`` as soon as the limit is passed, without reading on.
+
+    ``declared_length``: the Content-Length header, which is believed only when it already is too large.
+    """
+    if declared_length is not None and declared_length.isdecimal() and int(declared_length[:20]) > limit_bytes:
+        raise BodyTooLarge(limit_bytes)
+    chunks, length = [], 0
+    async for chunk in stream:
+        length += len(chunk)
+        if length > limit_bytes:
+            raise BodyTooLarge(limit_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def parse(body: bytes) -> Any:
+    """The value that the JSON text stands for. Raises ``BodyRejected``."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _why(body, error) from None
+    if not _within_depth(value, MAX_DEPTH):
+        raise BodyRejected("too_deep", f"the JSON is nested deeper than {MAX_DEPTH} levels")
+    # orjson keeps the last of two equal keys without a word; only the standard reader shows the pairs.
+    json.loads(body, object_pairs_hook=_refuse_duplicates, parse_float=_ignore, parse_int=_ignore)
+    return value
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise BodyRejected("duplicate_key", "an object of the JSON holds the same key twice; keep one of them")
+
+
+def _ignore(_: str) -> None:
+    """Numbers were read already; an integer of a million digits need not be read again."""
+
+
+def _within_depth(value: Any, depth: int) -> bool:
+    if isinstance(value, dict):
+        return depth > 0 and all(_within_depth(item, depth - 1) for item in value.values())
+    if isinstance(value, list):
+        return depth > 0 and all(_within_depth(item, depth - 1) for item in value)
+    return True
+
+
+def _why(body: bytes, error: orjson.JSONDecodeError) -> BodyRejected:
+    """Which strictness was offended: what the lenient reader accepts is the difference between the two."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return BodyRejected("not_utf8", "the body is not UTF-8 text")
+    try:
+        json.loads(text, parse_int=_ignore)
+    except (ValueError, RecursionError):
+        return BodyRejected("malformed_json", f"no valid JSON at line {error.lineno}, column {error.colno}")
+    where = f"at line {error.lineno}, column {error.colno}"
+    if "\\ud" in text.lower():
+        return BodyRejected("lone_surrogate", f"half of a surrogate pair {where} is no character")
+    return BodyRejected("not_finite", f"NaN, Infinity or a number too large {where}; leave a variable out if unknown")
