@@ -14,8 +14,10 @@ from scipy import ndimage
 from features.ct.body import Body, Mask
 from features.ct.volume import Array, Floats, Volume
 
-#: Below this a voxel holds gas; above, cement or metal; between the next and that, sclerosis. HU.
-GAS_HU, SCLEROSIS_HU, FOREIGN_HU = -150.0, 450.0, 1000.0
+#: Below the first a voxel holds gas, above the second cement or metal, HU.
+GAS_HU, FOREIGN_HU = -150.0, 1000.0
+#: Sclerosis stands out by this many robust SD, and by at least so many HU, from the region's median.
+SCLEROSIS_SD, SCLEROSIS_HU = 4.0, 100.0
 _PLEXUS_SHARE = 0.30
 _ENOUGH_VOXELS = 600
 
@@ -24,7 +26,7 @@ _ENOUGH_VOXELS = 600
 class Region:
     """Mean and SD of HU over the voxels ``index`` (n, 3) of a scan; shares of voxels that are no trabecular bone.
 
-    ``mean_hu`` leaves gas and foreign voxels out; NaN where nothing is left.
+    ``mean_hu`` leaves gas, foreign and sclerotic voxels out; NaN where nothing is left.
     """
 
     mean_hu: float
@@ -195,6 +197,9 @@ def _region(scan: Volume, clean: Mask, index: Array, area_mm2: float) -> Region:
     hu = np.asarray(scan.voxels[tuple(index.T)], dtype=float) if len(index) else np.zeros(0)
     gas, foreign = hu < GAS_HU, hu > FOREIGN_HU
     bone = hu[clean[tuple(index.T)]] if len(index) else hu
+    dense = _dense(bone)
+    sclerosis = float(dense.mean()) if len(bone) else 0.0
+    bone = bone[~dense]
     enough = len(bone) >= 20
     count = max(1, len(hu))
     return Region(
@@ -204,5 +209,14 @@ def _region(scan: Volume, clean: Mask, index: Array, area_mm2: float) -> Region:
         index,
         float(gas.sum() / count),
         float(foreign.sum() / count),
-        float(((hu > SCLEROSIS_HU) & ~foreign).sum() / count),
+        sclerosis,
     )
+
+
+def _dense(bone: Floats) -> Mask:
+    """Which values stand out as sclerosis (impacted or reactive bone, a bone island)."""
+    if len(bone) == 0:
+        return np.zeros(0, dtype=bool)
+    middle = float(np.median(bone))
+    spread = 1.4826 * float(np.median(np.abs(bone - middle)))
+    return np.asarray(bone > middle + max(SCLEROSIS_SD * spread, SCLEROSIS_HU))

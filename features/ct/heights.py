@@ -62,9 +62,14 @@ def measure_heights(body: Body, plates: tuple[Plate, Plate]) -> Heights:
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """One endplate as a smooth surface z(x, y): ``coefficients`` (8,) of the terms of ``plate_terms``."""
+    """One endplate as a smooth surface z(x, y): ``coefficients`` (8,) of the terms of ``plate_terms``.
+
+    Beyond ``seen_y`` (lowest, highest local y that shaped it) its midline goes on straight: a curve carried on to the
+    corner would make a rim of every hollow.
+    """
 
     coefficients: Floats
+    seen_y: tuple[float, float]
 
     @staticmethod
     def fit(surface: Floats, body: Body) -> Plate:
@@ -87,15 +92,23 @@ class Plate:
             c = np.linalg.lstsq(left, right, rcond=None)[0]
             residual = np.abs(z - design @ c)
             keep = residual <= 3.0 * max(1.4826 * float(np.median(residual)), 0.2)
-        return Plate(c)
+        return Plate(c, (float(y[keep].min()), float(y[keep].max())))
 
     def over(self, x: Floats, y: Floats) -> Floats:
         """Local z at local x, y."""
         z: Floats = plate_terms(x, y) @ self.coefficients
         return z
 
+    def midline(self, y: Floats) -> Floats:
+        """Local z in the midline at local y, straight beyond what was seen."""
+        inner = np.clip(y, *self.seen_y)
+        _, c1, c2, c3 = self.coefficients[:4]
+        slope = c1 + 2 * c2 * inner + 3 * c3 * inner**2
+        z: Floats = self.over(np.zeros_like(inner), inner) + slope * (y - inner)
+        return z
+
     def at(self, y: float) -> float:
-        return float(self.over(np.zeros(1), np.array([y]))[0])
+        return float(self.midline(np.array([y]))[0])
 
     def meet(self, wall: Floats) -> Floats:
         """Local (y, z) where the endplate meets a wall given as y = wall[0] + wall[1] z."""
@@ -107,7 +120,7 @@ class Plate:
     def line(self, low_y: float, high_y: float) -> Floats:
         """Intercept and slope of the straight line nearest to the endplate between two y."""
         y = np.linspace(low_y, high_y, 41)
-        z = self.over(np.zeros_like(y), y)
+        z = self.midline(y)
         return np.asarray(np.linalg.lstsq(np.stack([np.ones_like(y), y], axis=-1), z, rcond=None)[0])
 
 

@@ -66,7 +66,7 @@ def _refine(body: Body, plate: Plate, scan: Volume, side: float) -> Plate:
     moved = terms @ (fit.x[:8] - plate.coefficients)
     if fit.x[10] < 60.0 or float(np.abs(moved).mean()) > 2 * reach:
         return plate
-    return Plate(np.asarray(fit.x[:8]))
+    return Plate(np.asarray(fit.x[:8]), plate.seen_y)
 
 
 def _starts(start: Floats, reach: float) -> list[Floats]:
