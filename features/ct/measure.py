@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
+from threadpoolctl import threadpool_limits
 
 from features.ct.body import Body, outline, separate
 from features.ct.cement import Cement, measure_cement
@@ -54,12 +55,14 @@ def measure_all(
     centres = {level: body_centre(_label(labels, level)) for level in labels.boxes}
     measured: dict[str, Measured] = {}
     failed: dict[str, str] = {}
-    for level in levels:
-        progress(level)
-        try:
-            measured[level] = measure_one(scan, labels, level, _up(level, centres), centres[level])
-        except ImageRejected as error:
-            failed[level] = str(error)
+    # the matrices are tiny: threads would only wait for each other
+    with threadpool_limits(limits=1):
+        for level in levels:
+            progress(level)
+            try:
+                measured[level] = measure_one(scan, labels, level, _up(level, centres), centres[level])
+            except ImageRejected as error:
+                failed[level] = str(error)
     return measured, failed
 
 
