@@ -79,7 +79,9 @@ class Body:
 def make_grid(spacing_mm: float) -> Grid:
     """The working grid: as fine as the label, between 0.6 and 1 mm."""
     step = float(np.clip(spacing_mm, 0.6, 1.0))
-    x, y, z = (np.arange(-round(half / step), round(half / step) + 1) * step for half in HALF_EXTENT_MM)
+    x, y, z = (
+        np.asarray(np.arange(-round(half / step), round(half / step) + 1) * step, float) for half in HALF_EXTENT_MM
+    )
     return Grid(step, x, y, z)
 
 

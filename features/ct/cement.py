@@ -28,7 +28,7 @@ _CONTACT_AREA_MM2 = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """One piece of cement outside the body: ``compartment`` disc, canal or paravertebral; ``route`` as in leak_routes."""
+    """Cement outside the body: ``compartment`` is disc, canal or paravertebral, ``route`` one of leak_routes."""
 
     compartment: str
     route: str
@@ -68,7 +68,9 @@ def measure_cement(body: Body, scan: Volume, label: Volume, others: Volume, trab
     own = _own(body, local) & (others.sample(points, 0.0, order=0) < 0.5)
     if (inside & own).sum() * scan.voxel_volume_mm3 < 1000 * SMALLEST_ML:
         return None
-    in_arch = ~inside & (label.sample(points, 0.0, order=1) > 0.2) & (local[:, 1] < body.wall_y(local[:, 0], local[:, 2]))
+    in_arch = (
+        ~inside & (label.sample(points, 0.0, order=1) > 0.2) & (local[:, 1] < body.wall_y(local[:, 0], local[:, 2]))
+    )
     outside = own & ~inside & ~in_arch
     leaks = _leaks(body, scan, index[outside], local[outside])
     ml = scan.voxel_volume_mm3 / 1000
@@ -112,13 +114,16 @@ def _inside(body: Body, local: Floats, scan: Volume) -> Mask:
 def _own(body: Body, local: Floats) -> Mask:
     """Near enough to this body to have come from it: half a disc above and below, 25 mm to the sides."""
     top, bottom = float(np.nanmax(body.top)), float(np.nanmin(body.bottom))
-    return np.asarray((local[:, 2] < top + 8.0) & (local[:, 2] > bottom - 8.0) & (np.abs(local[:, :2]) < 48.0).all(axis=1))
+    return np.asarray(
+        (local[:, 2] < top + 8.0) & (local[:, 2] > bottom - 8.0) & (np.abs(local[:, :2]) < 48.0).all(axis=1)
+    )
 
 
 def _surfaces(body: Body, local: Floats) -> tuple[Floats, Floats]:
     """Height of the upper and lower endplate at local x, y, carried on beyond the outline."""
-    size = max(1, round(2.0 / body.grid.step_mm))
-    return tuple(lookup(smooth_surface(s, size), body, local[:, :2], np.nan) for s in (body.top, body.bottom))  # type: ignore[return-value]
+    size, at = max(1, round(2.0 / body.grid.step_mm)), local[:, :2]
+    top = lookup(smooth_surface(body.top, size), body, at, np.nan)
+    return top, lookup(smooth_surface(body.bottom, size), body, at, np.nan)
 
 
 def _contacts(body: Body, local: Floats, scan: Volume) -> tuple[Mask, Mask]:
@@ -192,7 +197,9 @@ def _compartments(body: Body, local: Floats) -> Array:
     seen = np.isfinite(body.top)
     over = lookup(ndimage.distance_transform_edt(~seen) * body.grid.step_mm, body, local[:, :2], 99.0) <= 1.5
     wall = body.wall_y(local[:, 0], local[:, 2])
-    behind = (local[:, 1] < wall) & (local[:, 1] > wall - _CANAL_DEPTH_MM) & (np.abs(local[:, 0]) < _CANAL_HALF_WIDTH_MM)
+    behind = (
+        (local[:, 1] < wall) & (local[:, 1] > wall - _CANAL_DEPTH_MM) & (np.abs(local[:, 0]) < _CANAL_HALF_WIDTH_MM)
+    )
     disc = over & ((local[:, 2] > top) | (local[:, 2] < bottom)) & (local[:, 1] >= wall)
     return np.where(disc, "disc", np.where(behind, "canal", "paravertebral"))
 

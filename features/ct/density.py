@@ -1,7 +1,7 @@
 """The CT value: trabecular HU of one vertebral body, by ellipse at mid-body and over the eroded body.
 
-Protocol after Pickhardt 2013: the largest ellipse inside the trabecular bone at mid-body, away from cortex, endplates and
-the basivertebral plexus. Values hold for 120 kVp without contrast; the caller warns where the scan was made otherwise.
+Protocol after Pickhardt 2013: the largest ellipse in the trabecular bone at mid-body, away from cortex, endplates
+and the basivertebral plexus. Values hold for 120 kVp without contrast; ``warn`` says where it was otherwise.
 """
 
 from __future__ import annotations

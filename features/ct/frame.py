@@ -101,7 +101,7 @@ def estimate_frame(label: Volume, centre: Floats, up_hint: Floats) -> Frame:
     """
     fine = resample(label, _FINE_MM, max(1.2, 0.6 * float(label.spacing_mm.max())))
     back, has_arch = _arch_direction(fine, centre)
-    points, normals, weights = _surface(fine, centre, back if has_arch else None)
+    normals, weights = _surface(fine, centre, back if has_arch else None)
     top = _refine_top(normals, weights, _best_candidate(normals, weights, up_hint, back if has_arch else None))
     frame = frame_from(centre, -back, top, has_arch)
     return _mirror(fine, frame) if has_arch else frame
@@ -117,9 +117,9 @@ def _arch_direction(fine: Volume, centre: Floats) -> tuple[Floats, bool]:
     return unit(far.mean(axis=0)), True
 
 
-def _surface(fine: Volume, centre: Floats, back: Floats | None) -> tuple[Floats, Floats, Floats]:
-    """Points, outward unit normals and areas of the body's surface; the back of it is left out, where the arch joins."""
-    gradient = np.stack(np.gradient(fine.voxels.astype(np.float64)), axis=-1)
+def _surface(fine: Volume, centre: Floats, back: Floats | None) -> tuple[Floats, Floats]:
+    """Outward unit normals and areas of the body's surface, without its back, where the arch joins."""
+    gradient = np.stack(list(np.gradient(fine.voxels.astype(np.float64))), axis=-1)
     size = np.linalg.norm(gradient, axis=-1)
     keep = np.argwhere(size > 0.15 * size.max())
     points = fine.to_mm(keep.astype(float))
@@ -129,7 +129,7 @@ def _surface(fine: Volume, centre: Floats, back: Floats | None) -> tuple[Floats,
         near &= offset @ back < 6.0
     picked = tuple(keep[near].T)
     weights = size[picked]
-    return points[near], -gradient[picked] / weights[:, None], weights
+    return -gradient[picked] / weights[:, None], weights
 
 
 def _best_candidate(normals: Floats, weights: Floats, up_hint: Floats, back: Floats | None) -> Floats:

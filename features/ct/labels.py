@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -42,7 +43,7 @@ class Labels:
 
 
 def understand(volume: Volume, names: Mapping[int, str], scheme: str, told: Mapping[str, int]) -> Labels:
-    """Levels of a label map. ``told`` (level -> value) wins, then names in the file, then ``scheme`` ("auto": by order).
+    """Levels of a label map: by ``told`` (level -> value), else names in the file, else ``scheme`` ("auto": by order).
 
     Raises ``ImageRejected`` where no vertebra is labelled or where the order along the spine fits several schemes.
     """
@@ -62,7 +63,7 @@ def understand(volume: Volume, names: Mapping[int, str], scheme: str, told: Mapp
     if len(fitting) != 1:
         raise refuse(
             "unclear_labels",
-            "The label values fit no scheme, or several: name it with --scheme, or a level with --level and --label-value.",
+            "The label values fit no scheme, or several: name it (--scheme), or one level (--level, --label-value).",
             "labels",
         )
     return _chosen(volume, boxes, SCHEMES[fitting[0]], f"{fitting[0]} (by order along the spine)")
@@ -92,7 +93,7 @@ def _chosen(volume: Volume, boxes: Mapping[int, Box], values: Mapping[int, str],
     chosen = {level: value for value, level in values.items() if value in boxes}
     ordered = {level: chosen[level] for level in LEVELS if level in chosen}
     if not ordered:
-        raise refuse("empty_labels", "None of the label values is a thoracic or lumbar vertebra: name the scheme.", "labels")
+        raise refuse("empty_labels", "No label is a thoracic or lumbar vertebra: name the scheme.", "labels")
     return Labels(volume, {level: boxes[value] for level, value in ordered.items()}, ordered, scheme)
 
 
@@ -102,8 +103,8 @@ def _in_order(volume: Volume, boxes: Mapping[int, Box], values: Mapping[int, str
         return False
     heights = {values[v]: _middle(volume, box) for v, box in boxes.items() if v in values}
     ordered = [(LEVELS.index(level), heights[level]) for level in LEVELS if level in heights]
-    gaps = [float(np.linalg.norm(a[1] - b[1])) / (b[0] - a[0]) for a, b in zip(ordered, ordered[1:], strict=False)]
-    downwards = all(a[1][2] > b[1][2] for a, b in zip(ordered, ordered[1:], strict=False))
+    gaps = [float(np.linalg.norm(a[1] - b[1])) / (b[0] - a[0]) for a, b in pairwise(ordered)]
+    downwards = all(a[1][2] > b[1][2] for a, b in pairwise(ordered))
     return downwards and all(12 < gap < 60 for gap in gaps)
 
 
@@ -118,7 +119,7 @@ def check_grid(scan: Volume, labels: Labels) -> None:
     moved = np.abs(scan.affine[:3, 3] - labels.volume.affine[:3, 3]).max()
     if same_shape and same_steps and moved > 0.05:
         raise refuse(
-            "labels_shifted", "The labels have the scan's grid but lie beside it: export both from one program.", "labels"
+            "labels_shifted", "The labels have the scan's grid but lie beside it: export both again.", "labels"
         )
     for level in labels.boxes:
         box = labels.boxes[level]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from features.ct.body import Body, outline, separate
 from features.ct.cement import Cement, measure_cement
@@ -127,7 +127,9 @@ def _one_piece(label: Volume) -> tuple[Volume, list[tuple[str, str]]]:
     largest = (pieces == 1 + int(np.argmax(sizes))).astype(np.float32)
     if sizes.max() >= 0.98 * sizes.sum():
         return replace(label, voxels=largest), []
-    detail = f"The label is in {count} pieces; the largest, {100 * sizes.max() / sizes.sum():.0f} % of it, was measured."
+    detail = (
+        f"The label is in {count} pieces; the largest, {100 * sizes.max() / sizes.sum():.0f} % of it, was measured."
+    )
     return replace(label, voxels=largest), [("label_not_one_piece", detail)]
 
 

@@ -17,7 +17,7 @@ _NAMES = ("anterior", "middle", "posterior")
 
 
 def draw(measured: Mapping[str, Measured], path: Path) -> None:
-    """Writes one PNG with a row for each vertebra: axial (ellipse of the CT value), sagittal (corners), breaches red."""
+    """Writes one PNG with a row for each vertebra: axial (ellipse), sagittal (corners), breaches red."""
     with matplotlib.rc_context({"backend": "agg"}):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -46,8 +46,8 @@ def axial(axis: Any, one: Measured) -> None:
     axis.contour(one.body.grid.x, one.body.grid.y, section.T.astype(float), [0.5], colors="tab:cyan", linewidths=0.8)
     if ellipse:
         t = np.linspace(0, 2 * np.pi, 100)
-        axis.plot(ellipse.centre[0] + ellipse.half_axes[0] * np.cos(t), ellipse.centre[1] + ellipse.half_axes[1] * np.sin(t),
-                  color="tab:orange", linewidth=1.2)  # fmt: skip
+        (x0, y0), (a, b) = ellipse.centre, ellipse.half_axes
+        axis.plot(x0 + a * np.cos(t), y0 + b * np.sin(t), color="tab:orange", linewidth=1.2)
     _breaches(axis, one, (0, 1), (2, level))
     axis.set_title(f"{one.level} axial: {one.density.ellipse_region.mean_hu:.0f} HU", fontsize=9)
     axis.set_xlabel("left - right, mm", fontsize=8)

@@ -58,7 +58,7 @@ def write_voxels(folder: Path, chunks: Iterable[NDArray[Any]]) -> str:
     with (folder / VOXELS_FILE).open("wb") as out:
         for chunk in chunks:
             data = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
-            digest.update(data)
+            digest.update(data.data)
             out.write(data.data)
     return digest.hexdigest()[:16]
 

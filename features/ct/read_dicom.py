@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import _read_file_meta_info, read_preamble
-from pydicom.pixels import iter_pixels
+from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from features.ct.limits import MIB, Limits, refuse
@@ -77,8 +77,10 @@ def read_header(path: Path, limits: Limits) -> Dataset | None:
 def _check_kind(datasets: Sequence[Dataset]) -> None:
     if any(dataset.get("Modality") != "CT" for dataset in datasets):
         raise refuse("not_ct", "The series holds images that are no CT: give the folder of the CT series alone.")
-    if any(int(d.get("SamplesPerPixel", 1)) != 1 or "MONO" not in str(d.get("PhotometricInterpretation", "MONO"))
-           for d in datasets):
+    if any(
+        int(d.get("SamplesPerPixel", 1)) != 1 or "MONO" not in str(d.get("PhotometricInterpretation", "MONO"))
+        for d in datasets
+    ):
         raise refuse("colour_image", "The images are in colour (a screen capture?): give the CT in Hounsfield units.")
     if len({str(dataset.get("SeriesInstanceUID")) for dataset in datasets}) > 1:
         raise refuse("mixed_series", "The folder holds more than one series: give a folder with one series only.")
@@ -118,8 +120,8 @@ def _frame(file: int, number: int, groups: Sequence[Dataset]) -> Frame:
     intercept = _find(groups, "RescaleIntercept", "PixelValueTransformationSequence")
     if slope is None or intercept is None or float(slope) == 0:
         raise refuse("no_rescale", "A slice does not say how its values become Hounsfield units: export the original.")
-    vectors = [np.array([float(v) for v in values]) for values in (position, orientation, spacing)]
-    return Frame(file, number, *vectors, float(slope), float(intercept))
+    place, axes, steps = (np.array([float(v) for v in values]) for values in (position, orientation, spacing))
+    return Frame(file, number, place, axes, steps, float(slope), float(intercept))
 
 
 def _find(groups: Sequence[Dataset], keyword: str, sequence: str) -> Any:

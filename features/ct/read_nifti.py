@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import nibabel as nib
 import numpy as np
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from features.ct.limits import MIB, Limits, refuse
 from features.ct.raw import Acquisition, Header, hashed, write_voxels
+
+Stream = BinaryIO | gzip.GzipFile
 
 _LABEL = re.compile(rb'<Label\b[^>]*\bKey="(\d{1,5})"[^>]*>\s*(?:<!\[CDATA\[)?\s*([^<\]]{1,80})')
 _UNIT_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
@@ -31,7 +33,7 @@ def decode_nifti(path: Path, folder: Path, role: str, limits: Limits) -> Header:
     with _open(path) as stream:
         try:
             head = stream.read(348)
-            header = nib.Nifti1Header.from_fileobj(io.BytesIO(head))
+            header = nib.Nifti1Header.from_fileobj(io.BytesIO(head))  # type: ignore[no-untyped-call]
         except (nib.spatialimages.HeaderDataError, EOFError, OSError, zlib.error, ValueError) as error:
             raise refuse("not_an_image", "The file is no readable NIfTI: supply .nii or .nii.gz.", role) from error
         shape = _shape(header, role, limits)
@@ -43,7 +45,7 @@ def decode_nifti(path: Path, folder: Path, role: str, limits: Limits) -> Header:
     return Header(shape[::-1], (2, 1, 0), dtype, affine.tolist(), "nifti", hashed(digest), acquisition, names)
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> Stream:
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     return gzip.open(path, "rb") if packed else path.open("rb")
@@ -51,7 +53,9 @@ def _open(path: Path) -> IO[bytes]:
 
 def _shape(header: Any, role: str, limits: Limits) -> tuple[int, int, int]:
     if int(header["datatype"]) in _COLOUR:
-        raise refuse("colour_image", "The image is in colour or complex numbers: supply the CT in Hounsfield units.", role)
+        raise refuse(
+            "colour_image", "The image is in colour or complex numbers: supply the CT in Hounsfield units.", role
+        )
     dims = [int(n) for n in header["dim"][1 : 1 + int(header["dim"][0])]]
     while len(dims) > 3 and dims[-1] == 1:
         dims.pop()
@@ -86,7 +90,7 @@ def _affine(header: Any, role: str) -> NDArray[np.float64]:
     return affine
 
 
-def _skip_to_voxels(stream: IO[bytes], header: Any, role: str) -> dict[int, str]:
+def _skip_to_voxels(stream: Stream, header: Any, role: str) -> dict[int, str]:
     """Reads up to the first voxel; the label names that TotalSegmentator and others leave in the header extension."""
     offset = int(header["vox_offset"]) or 352
     if not 348 <= offset <= 8 * MIB:
@@ -96,7 +100,7 @@ def _skip_to_voxels(stream: IO[bytes], header: Any, role: str) -> dict[int, str]
     return found if role == "labels" else {}
 
 
-def _read(stream: IO[bytes], size: int, role: str) -> bytes:
+def _read(stream: Stream, size: int, role: str) -> bytes:
     try:
         data = stream.read(size)
     except (EOFError, OSError, zlib.error) as error:
@@ -118,7 +122,7 @@ def _scaling(header: Any) -> tuple[float, float]:
 
 
 def _chunks(
-    stream: IO[bytes], header: Any, shape: tuple[int, int, int], dtype: str, role: str
+    stream: Stream, header: Any, shape: tuple[int, int, int], dtype: str, role: str
 ) -> Iterator[NDArray[Any]]:
     stored = header.get_data_dtype()
     slope, intercept = _scaling(header)

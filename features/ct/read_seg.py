@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import highdicom
+import highdicom.seg
 import numpy as np
 from pydicom import Dataset
 
@@ -19,7 +19,7 @@ def decode_seg(path: Path, folder: Path, limits: Limits) -> Header:
     try:
         seg = highdicom.seg.segread(path)
     except (OSError, ValueError, AttributeError, KeyError, EOFError, TypeError) as error:
-        raise refuse("truncated", "The DICOM segmentation is damaged or of another kind: export it again.", "labels") from error
+        raise refuse("truncated", "The DICOM segmentation is damaged: export it again.", "labels") from error
     geometry = seg.get_volume_geometry()
     if geometry is None:
         raise refuse("no_position", "The segmentation's frames do not form a volume: export it on the CT.", "labels")
@@ -28,7 +28,7 @@ def decode_seg(path: Path, folder: Path, limits: Limits) -> Header:
     try:
         volume = seg.get_volume(combine_segments=True, rescale_fractional=False, skip_overlap_checks=False)
     except (RuntimeError, ValueError) as error:
-        raise refuse("overlapping_labels", "Segments overlap or cannot be read: export one label map.", "labels") from error
+        raise refuse("overlapping_labels", "Segments overlap: export one label map.", "labels") from error
     voxels = np.asarray(volume.array, dtype=np.int16)
     write_voxels(folder, [voxels])
     names = {number: _name(seg.get_segment_description(number)) for number in seg.segment_numbers}

@@ -25,7 +25,7 @@ def _check(members: list[zipfile.ZipInfo], limits: Limits) -> None:
     for info in members:
         name = info.filename.replace("\\", "/")
         if name.startswith("/") or ".." in PurePosixPath(name).parts or ":" in name.split("/")[0]:
-            raise refuse("zip_path", "The zip holds a name that leads out of it: make it again from the series' folder.")
+            raise refuse("zip_path", "The zip holds a name that leads out of it: make it again from the series.")
         if stat.S_ISLNK(info.external_attr >> 16):
             raise refuse("zip_path", "The zip holds a link: make it again from the series' folder.")
     if len(members) > limits.files:

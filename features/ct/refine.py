@@ -1,8 +1,8 @@
 """Endplates of a coarse scan, placed below the size of a voxel by the scan's own grey values.
 
-With slices of 3 mm the label of a flat endplate can only be right to 1.5 mm, and a wedge of 5 degrees is one stair-step.
+With slices of 3 mm the label of a flat endplate can only be right to 1.5 mm, and a wedge of 5 degrees is one step.
 The grey values say more: a voxel that the endplate cuts holds a mixture of disc, cortex and trabecular bone. A model of
-that mixture (a step, a thin bright shell, the voxel's own shape) is fitted to the voxels on both sides of each endplate.
+that mixture (a step, a thin bright shell, the voxel's own shape) is fitted to the voxels on both sides of an endplate.
 """
 
 from __future__ import annotations
@@ -58,7 +58,12 @@ def _refine(body: Body, plate: Plate, scan: Volume, side: float) -> Plate:
     scale = np.concatenate([[1, 0.1, 5e-3, 3e-4, 0.1, 5e-3, 5e-3, 3e-4], [50.0, 50.0, 300.0, 0.3, 0.3]])
     fits = [
         least_squares(
-            residuals, np.clip(at, low + 1e-6, high - 1e-6), bounds=(low, high), x_scale=scale, max_nfev=20, loss="soft_l1"
+            residuals,
+            np.clip(at, low + 1e-6, high - 1e-6),
+            bounds=(low, high),
+            x_scale=scale,
+            max_nfev=20,
+            loss="soft_l1",
         )
         for at in _starts(start, reach)
     ]
@@ -89,7 +94,7 @@ def _start(plate: Plate, local: Floats, hu: Floats, side: float, reach: float) -
 
 
 def _model(p: Floats, terms: Floats, z: Floats, side: float, offsets: Floats) -> Floats:
-    """HU expected of each voxel: ``p`` is the surface (8), HU outside, inside, of the shell above that, thickness, blur."""
+    """HU expected of each voxel: ``p`` is the surface (8), HU outside, inside, added by the shell, thickness, blur."""
     soft, bone, shell, thickness, blur = p[8:]
     slope = np.hypot(p[1], p[4])
     outward = side * (z - terms @ p[:8]) / np.sqrt(1 + slope**2)

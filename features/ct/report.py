@@ -201,7 +201,7 @@ def _shell(one: Measured) -> dict[str, Value]:
     if not one.shell.assessable:
         return values
     sites = {name for name, site in one.shell.sites.items() if site.breached}
-    how = f"gap in the shell {BREACH_WIDTH_MM} mm wide or more, below half-way to its usual density; method {METHOD_VERSION}"
+    how = f"gap in the shell {BREACH_WIDTH_MM} mm wide or more, by half its usual density; method {METHOD_VERSION}"
     upper, lower = "superior_endplate" in sites, "inferior_endplate" in sites
     plates = ("none", "lower", "upper", "both")[2 * upper + lower]
     found: dict[str, Any] = {"cortical_disruption": bool(sites), "endplate_disruption": plates}
@@ -290,13 +290,17 @@ def _details(one: Measured) -> Json:
     """Measures that the dictionary has no name for."""
     density, shell = one.density, one.shell
     sites = {
-        name: {"below_share": _number(s.below_share), "gap_mm": _number(s.gap_mm), "gap_width_mm": _number(s.gap_width_mm),
+        name: {"below_share": _number(s.below_share), "gap_mm": _number(s.gap_mm),
+               "gap_width_mm": _number(s.gap_width_mm),
                "breached": s.breached}
         for name, s in shell.sites.items()
     }  # fmt: skip
     cement = None
     if one.cement is not None:
-        cement = {"volume_in_body_ml": one.cement.volume_in_body_ml, "leaks": [asdict(leak) for leak in one.cement.leaks]}
+        cement = {
+            "volume_in_body_ml": one.cement.volume_in_body_ml,
+            "leaks": [asdict(leak) for leak in one.cement.leaks],
+        }
     return {
         "ct_value_ellipse": _region(density.ellipse_region),
         "ct_value_eroded": _region(density.eroded),
@@ -347,6 +351,11 @@ def _scan(scan: Header, labels: tuple[Labels, Header]) -> Json:
         **asdict(scan.acquisition),
         "spacing_mm": [round(float(s), 4) for s in spacing],
         "axes": "voxel ranges count along the axes nearest to right, anterior, superior",
-        "labels": {"source": header.source, "series": header.identity, "scheme": found.scheme, "values": dict(found.values)},
+        "labels": {
+            "source": header.source,
+            "series": header.identity,
+            "scheme": found.scheme,
+            "values": dict(found.values),
+        },
         "method_version": METHOD_VERSION,
     }

@@ -46,7 +46,7 @@ def _run(path: Path, folder: Path, role: str, limits: Limits) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise refuse("too_slow", f"Decoding took more than {4 * limits.cpu_seconds} s and was stopped.", role) from error
+        raise refuse("too_slow", f"Decoding took above {4 * limits.cpu_seconds} s and was stopped.", role) from error
     if (folder / ERROR_FILE).is_file():
         report = json.loads((folder / ERROR_FILE).read_text(encoding="utf-8"))
         raise ImageRejected(report["message"], [Finding(**finding) for finding in report["findings"]])
@@ -55,8 +55,8 @@ def _run(path: Path, folder: Path, role: str, limits: Limits) -> None:
     if done.returncode < 0 or b"MemoryError" in done.stderr:
         raise refuse(
             "decoder_stopped",
-            f"The image could not be decoded within {limits.memory_bytes // MIB} MiB and {limits.cpu_seconds} s, or the "
-            "file crashed its decoder: convert it with another program, or crop it.",
+            f"The image could not be decoded within {limits.memory_bytes // MIB} MiB and {limits.cpu_seconds} s, or the"
+            " file crashed its decoder: convert it with another program, or crop it.",
             role,
         )
     raise RuntimeError(f"the decoding process failed:\n{done.stderr.decode(errors='replace')[-2000:]}")

@@ -132,7 +132,7 @@ def _walls(body: Body, scan: Volume) -> _Patch:
     radius = _radius(body, centre_y, direction)
     smooth = ndimage.gaussian_filter(np.nan_to_num(radius), 1.0, mode=("wrap", "nearest"))
     smooth = np.where(np.isfinite(radius), smooth, np.nan)
-    xy = np.stack([np.zeros_like(radius), np.full_like(radius, centre_y)], axis=-1) + radius[..., None] * direction[:, None]
+    xy = np.array([0.0, centre_y]) + radius[..., None] * direction[:, None]
     z = np.broadcast_to(grid.z, radius.shape)
     points = np.concatenate([xy, z[..., None]], axis=-1)
     known = np.isfinite(smooth)

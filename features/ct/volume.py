@@ -69,10 +69,10 @@ class Volume:
 
 
 def canonical(volume: Volume) -> Volume:
-    """The same voxels with the index axes nearest to right, anterior, superior: flips and permutations only, no copy."""
-    orientation = io_orientation(volume.affine)
-    voxels = apply_orientation(volume.voxels, orientation)
-    affine = volume.affine @ inv_ornt_aff(orientation, volume.voxels.shape)
+    """The same voxels with the index axes nearest to right, anterior, superior: flips and permutations, no copy."""
+    orientation = io_orientation(volume.affine)  # type: ignore[no-untyped-call]
+    voxels = apply_orientation(volume.voxels, orientation)  # type: ignore[no-untyped-call]
+    affine = volume.affine @ inv_ornt_aff(orientation, volume.voxels.shape)  # type: ignore[no-untyped-call]
     return Volume(voxels, affine)
 
 

@@ -23,9 +23,11 @@ def scan_warnings(scan: Header) -> list[Json]:
     found: list[tuple[str, str]] = []
     missing = [n for n, v in (("kVp", known.kvp), ("kernel", known.kernel), ("contrast", known.contrast)) if v is None]
     if missing:
-        found.append(("acquisition_unknown", f"The scan does not state its {', '.join(missing)}: CT values may be shifted."))
+        found.append(
+            ("acquisition_unknown", f"The scan does not state its {', '.join(missing)}: CT values may be off.")
+        )
     if known.kvp is not None and abs(known.kvp - 120) > 1:
-        found.append(("kvp_not_120", f"Scanned at {known.kvp:.0f} kVp: CT values do not compare with those at 120 kVp."))
+        found.append(("kvp_not_120", f"Scanned at {known.kvp:.0f} kVp: CT values differ from those at 120 kVp."))
     if known.contrast:
         found.append(("contrast_given", "Contrast was given: it raises the CT value of bone by some 10 to 30 HU."))
     if known.kernel is not None and _SHARP.match(known.kernel):

@@ -191,7 +191,7 @@ class Scene:
             for di in steps[0]:
                 for dj in steps[1]:
                     for dk in steps[2]:
-                        total += self._at((index + (di, dj, dk)) @ affine[:3, :3].T + affine[:3, 3], turn)[0]
+                        total += self._at((index + np.array([di, dj, dk])) @ affine[:3, :3].T + affine[:3, 3], turn)[0]
             hu[i] = total / np.prod(counts)
             label[i] = self._at(index @ affine[:3, :3].T + affine[:3, 3], turn)[1]
         noise = np.random.default_rng(self.seed).normal(0, self.noise_hu, shape) if self.noise_hu else 0.0
@@ -203,7 +203,9 @@ class Scene:
             tail = -vertebra.back - (46 if vertebra.arch else 2)
             w = 41 if vertebra.arch else vertebra.half_width + 1
             h = max(vertebra.anterior, vertebra.posterior) / 2 + 1
-            box = np.array([[sx * w, y, sz * h] for sx in (-1, 1) for y in (tail, vertebra.front + 1) for sz in (-1, 1)])
+            box = np.array(
+                [[sx * w, y, sz * h] for sx in (-1, 1) for y in (tail, vertebra.front + 1) for sz in (-1, 1)]
+            )
             reach.append((box + np.array(centre)) @ turn.T)
         points = np.concatenate(reach)
         low, high = points.min(axis=0) - self.margin, points.max(axis=0) + self.margin
