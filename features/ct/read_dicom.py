@@ -75,6 +75,8 @@ def read_header(path: Path, limits: Limits) -> Dataset | None:
 
 
 def _check_kind(datasets: Sequence[Dataset]) -> None:
+    if any("Modality" not in dataset for dataset in datasets):
+        raise refuse("truncated", "A DICOM file ends before its header does: copy the series again.")
     if any(dataset.get("Modality") != "CT" for dataset in datasets):
         raise refuse("not_ct", "The series holds images that are no CT: give the folder of the CT series alone.")
     if any(

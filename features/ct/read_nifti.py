@@ -16,6 +16,8 @@ from typing import Any, BinaryIO
 
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from features.ct.limits import MIB, Limits, refuse
@@ -34,8 +36,11 @@ def decode_nifti(path: Path, folder: Path, role: str, limits: Limits) -> Header:
         try:
             head = stream.read(348)
             header = nib.Nifti1Header.from_fileobj(io.BytesIO(head))  # type: ignore[no-untyped-call]
-        except (nib.spatialimages.HeaderDataError, EOFError, OSError, zlib.error, ValueError) as error:
+        except (HeaderDataError, WrapStructError, EOFError, OSError, zlib.error, ValueError) as error:
             raise refuse("not_an_image", "The file is no readable NIfTI: supply .nii or .nii.gz.", role) from error
+        # nibabel mends a voxel size of zero to one without a word, hence the bytes as they came
+        if not (nib.Nifti1Header(head, check=False)["pixdim"][1:4] > 0).all():
+            raise refuse("no_pixel_spacing", "The voxel size is missing: convert the image again.", role)
         shape = _shape(header, role, limits)
         affine = _affine(header, role)
         names = _skip_to_voxels(stream, header, role)
@@ -77,14 +82,13 @@ def _count(dims: list[int]) -> int:
 def _affine(header: Any, role: str) -> NDArray[np.float64]:
     if int(header["sform_code"]) <= 0 and int(header["qform_code"]) <= 0:
         raise refuse("no_orientation", "The NIfTI has no orientation (sform and qform unset): convert it again.", role)
-    spacing = np.asarray(header["pixdim"][1:4], dtype=float)
     try:
         affine = np.asarray(header.get_best_affine(), dtype=float)
-    except (ValueError, nib.spatialimages.HeaderDataError) as error:
+    except (ValueError, HeaderDataError) as error:
         raise refuse("no_pixel_spacing", "The NIfTI's geometry is unusable: convert it again.", role) from error
     affine[:3] *= _UNIT_MM.get(int(header["xyzt_units"]) & 7, 1.0)
     steps = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
-    usable = np.isfinite(affine).all() and (steps > 0.01).all() and (steps < 20).all() and (spacing > 0).all()
+    usable = np.isfinite(affine).all() and (steps > 0.01).all() and (steps < 20).all()
     if not usable or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
         raise refuse("no_pixel_spacing", "The voxel size is missing or impossible: convert the image again.", role)
     return affine

@@ -29,10 +29,13 @@ def decode_seg(path: Path, folder: Path, limits: Limits) -> Header:
         volume = seg.get_volume(combine_segments=True, rescale_fractional=False, skip_overlap_checks=False)
     except (RuntimeError, ValueError) as error:
         raise refuse("overlapping_labels", "Segments overlap: export one label map.", "labels") from error
-    voxels = np.asarray(volume.array, dtype=np.int16)
+    # empty frames are not stored: without a margin every outermost vertebra would seem cut by the field of view
+    voxels = np.pad(np.asarray(volume.array, dtype=np.int16), 1)
+    origin = np.eye(4)
+    origin[:3, 3] = -1.0
     write_voxels(folder, [voxels])
     names = {number: _name(seg.get_segment_description(number)) for number in seg.segment_numbers}
-    affine = (_TO_RAS @ volume.affine).tolist()
+    affine = (_TO_RAS @ volume.affine @ origin).tolist()
     shape = tuple(int(n) for n in voxels.shape)
     return Header(shape, (0, 1, 2), "int16", affine, "dicom-seg", hashed(str(seg.SeriesInstanceUID)), names=names)
 

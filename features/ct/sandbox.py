@@ -19,6 +19,10 @@ from features.ct.volume import Volume, canonical
 from features.errors import Finding, ImageRejected
 
 
+#: What Python, OpenBLAS and the dynamic loader say when the limit on memory stops them.
+_OUT_OF_MEMORY = (b"MemoryError", b"Memory allocation", b"failed to map segment", b"Cannot allocate memory")
+
+
 @contextmanager
 def opened(path: Path, role: str, limits: Limits) -> Iterator[tuple[Volume, Header]]:
     """The decoded ``path`` with axes nearest to right, anterior, superior; ``role`` is "image" or "labels".
@@ -52,7 +56,7 @@ def _run(path: Path, folder: Path, role: str, limits: Limits) -> None:
         raise ImageRejected(report["message"], [Finding(**finding) for finding in report["findings"]])
     if done.returncode == 0 and (folder / HEADER_FILE).is_file():
         return
-    if done.returncode < 0 or b"MemoryError" in done.stderr:
+    if done.returncode < 0 or any(sign in done.stderr for sign in _OUT_OF_MEMORY):
         raise refuse(
             "decoder_stopped",
             f"The image could not be decoded within {limits.memory_bytes // MIB} MiB and {limits.cpu_seconds} s, or the"
