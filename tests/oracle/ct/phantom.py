@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy import ndimage
 
 from features.ct.volume import Floats, Volume
 
@@ -181,21 +182,31 @@ class Scene:
         """Scan (float32 HU) and labels (uint8)."""
         turn = rotation(*self.turn)
         affine, shape = self._grid(turn)
-        hu, label = np.full(shape, SOFT_HU, np.float32), np.zeros(shape, np.uint8)
         counts = [max(2, int(np.ceil(step / self.fine_mm))) for step in self.spacing]
-        steps = [(np.arange(n) + 0.5) / n - 0.5 for n in counts]
-        jj, kk = np.meshgrid(np.arange(shape[1]), np.arange(shape[2]), indexing="ij")
-        for i in range(shape[0]):
-            index = np.stack([np.full(jj.shape, i), jj, kk], axis=-1).astype(float)
-            total = np.zeros(jj.shape)
-            for di in steps[0]:
-                for dj in steps[1]:
-                    for dk in steps[2]:
-                        total += self._at((index + np.array([di, dj, dk])) @ affine[:3, :3].T + affine[:3, 3], turn)[0]
-            hu[i] = total / np.prod(counts)
-            label[i] = self._at(index @ affine[:3, :3].T + affine[:3, 3], turn)[1]
+        parts = np.meshgrid(*[(np.arange(n) + 0.5) / n - 0.5 for n in counts], indexing="ij")
+        offsets = np.stack(parts, axis=-1).reshape(-1, 3)
+        index = np.indices(shape).reshape(3, -1).T.astype(float)
+        hu, label = self._at(index @ affine[:3, :3].T + affine[:3, 3], turn)
+        mixed = self._mixed(hu.reshape(shape), index @ affine[:3, :3].T + affine[:3, 3], turn)
+        total = np.zeros(int(mixed.sum()))
+        for offset in offsets:
+            total += self._at((index[mixed] + offset) @ affine[:3, :3].T + affine[:3, 3], turn)[0]
+        hu[mixed] = total / len(offsets)
+        hu, label = hu.reshape(shape), label.reshape(shape)
         noise = np.random.default_rng(self.seed).normal(0, self.noise_hu, shape) if self.noise_hu else 0.0
         return Volume((hu + noise).astype(np.float32), affine), Volume(label, affine)
+
+    def _mixed(self, hu: np.ndarray, world: Floats, turn: Floats) -> np.ndarray:
+        """Voxels (flat) that may hold more than one tissue: beside a change of value, or within reach of a shell."""
+        changes = ndimage.maximum_filter(hu, 3) != ndimage.minimum_filter(hu, 3)
+        mixed = changes.reshape(-1)
+        reach = float(np.linalg.norm(self.spacing)) / 2 + 0.5
+        for vertebra, centre in self.vertebrae.values():
+            p = world @ turn - np.array(centre)
+            near = np.flatnonzero((np.abs(p[:, :2]) < 30).all(axis=1) & (np.abs(p[:, 2]) < 24))
+            depth = vertebra.depth_inside(p[near])
+            mixed[near[(depth > -reach) & (depth < vertebra.cortex + reach)]] = True
+        return mixed
 
     def _grid(self, turn: Floats) -> tuple[Floats, tuple[int, int, int]]:
         reach = []
