@@ -111,13 +111,17 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
 def main() -> None:
     quick = "--quick" in sys.argv
     shapes, gaps = list(geometry(quick)), list(breaches(quick))
-    lines = ["Absolute errors, mean / largest, noise 20 HU, over five shapes and four turns (0 to 40 degrees each axis).", ""]
+    lines = [
+        "Absolute errors, mean / largest; noise 20 HU; five shapes, four turns of up to 40 degrees on each axis.",
+        "",
+    ]
     lines += [*table(shapes), "", "Gaps in the shell (hole of 4 or 7 mm at each of six sites):", ""]
     errors = np.abs([row["gap_error_mm"] for row in gaps])
-    lines.append(f"- extent of the gap: mean error {errors.mean():.2f} mm, largest {errors.max():.2f} mm, n {len(gaps)}")
-    lines.append(f"- right site flagged: {sum(bool(r['flagged']) for r in gaps)} of {len(gaps)} (not flagged: see csv)")
+    lines.append(f"- extent of the gap: mean error {errors.mean():.2f}, largest {errors.max():.2f} mm, n {len(gaps)}")
+    lines.append(f"- right site flagged: {sum(bool(r['flagged']) for r in gaps)} of {len(gaps)}")
     lines.append(f"- other sites flagged: {sum(r['other_sites_flagged'] for r in gaps)}")
-    lines.append(f"- sites flagged on the {len(shapes)} intact bodies above: {sum(r['false_breaches'] for r in shapes)}")
+    false = sum(r["false_breaches"] for r in shapes)
+    lines.append(f"- sites flagged on the {len(shapes)} intact bodies above: {false}")
     text = "\n".join(lines) + "\n"
     print(text)
     if not quick:

@@ -13,7 +13,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import nibabel as nib
@@ -31,7 +30,7 @@ def build(folder: Path) -> None:
     scan, label = one(Vertebra(), spacing=SPACING, noise_hu=0, fine_mm=0.75).render()
     rng = np.random.default_rng(0)
     voxels = np.empty(SHAPE, np.int16)
-    noise = rng.normal(0, 20, SHAPE[:2] + (8,)).astype(np.int16)
+    noise = rng.normal(0, 20, (*SHAPE[:2], 8)).astype(np.int16)
     for k in range(SHAPE[2]):
         voxels[:, :, k] = 40 + noise[:, :, k % 8]
     labels = np.zeros(SHAPE, np.uint8)
@@ -83,7 +82,8 @@ def timed(part: str, folder: Path) -> dict[str, float]:
         "m=[resource.getrusage(w).ru_maxrss/1024 for w in (resource.RUSAGE_SELF,resource.RUSAGE_CHILDREN)];"
         "print(json.dumps({'seconds':s,'own_mib':m[0],'child_mib':m[1]}))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ))
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -94,8 +94,8 @@ def main() -> None:
         runs = {part: timed(part, folder) for part in PARTS}
     volume_mib = np.prod(SHAPE) * 4 / 2**20
     ratio = {part: run["seconds"] / runs["read"]["seconds"] for part, run in runs.items()}
-    lines = [f"{SHAPE} voxels, 12 labelled vertebrae; volume in float32: {volume_mib:.0f} MiB; {time.strftime('%Y-%m-%d')}", ""]
-    lines += ["| | seconds | times reading | peak MiB, process | of the volume | peak MiB, child |", "|---|---|---|---|---|---|"]
+    lines = [f"{SHAPE} voxels, 12 labelled vertebrae; the volume in float32 is {volume_mib:.0f} MiB.", ""]
+    lines += ["| | seconds | times reading | peak MiB | of the volume | peak MiB, child |", "|---|---|---|---|---|---|"]
     for part, run in runs.items():
         lines.append(
             f"| {part} | {run['seconds']:.1f} | {ratio[part]:.2f} | {run['own_mib']:.0f} | "

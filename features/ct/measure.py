@@ -15,8 +15,8 @@ from features.ct.density import Density, measure_density
 from features.ct.frame import body_centre, estimate_frame, unit
 from features.ct.heights import Heights, Plate, label_plates, measure_heights
 from features.ct.labels import Labels, neighbour, scan_box
-from features.ct.refine import refine_plates
-from features.ct.shell import ASSESSABLE_MM, Shell, cleft_volume_ml, measure_shell
+from features.ct.refine import REFINE_ABOVE_MM, refine_plates
+from features.ct.shell import Shell, cleft_volume_ml, measure_shell
 from features.ct.volume import Array, Floats, Volume, grow
 from features.errors import ImageRejected
 
@@ -76,7 +76,7 @@ def measure_one(scan: Volume, labels: Labels, level: str, up: Floats, centre: Fl
         warnings.append(("no_arch", "The label holds no arch: front and back were taken from the scanner's axes."))
     body = separate(label, frame)
     plates = label_plates(body)
-    if body.spacing_mm > ASSESSABLE_MM or float(part.spacing_mm.max()) > ASSESSABLE_MM:
+    if coarse(body, part):
         plates = refine_plates(body, plates, part)
     index, local = _body_voxels(label, body)
     whole = not _cut(scan, labels.volume, label, index)
@@ -88,7 +88,7 @@ def measure_one(scan: Volume, labels: Labels, level: str, up: Floats, centre: Fl
         body=body,
         plates=plates,
         heights=measure_heights(body, plates) if whole else None,
-        volume_ml=_volume_ml(label, body, plates, len(local)) if whole else None,
+        volume_ml=_volume_ml(label, body, part, plates, len(local)) if whole else None,
         density=density,
         shell=measure_shell(body, part, trabecular),
         cleft_ml=cleft_volume_ml(body, part, trabecular),
@@ -98,6 +98,11 @@ def measure_one(scan: Volume, labels: Labels, level: str, up: Floats, centre: Fl
         box_start=(box[0].start, box[1].start, box[2].start),
         warnings=tuple(warnings),
     )
+
+
+def coarse(body: Body, part: Volume) -> bool:
+    """Whether label or scan is so coarse that the grey values must place the endplates."""
+    return max(body.spacing_mm, float(part.spacing_mm.max())) > REFINE_ABOVE_MM
 
 
 def _label_box(labels: Labels, level: str) -> tuple[slice, slice, slice]:
@@ -159,10 +164,10 @@ def _cut(scan: Volume, whole: Volume, label: Volume, index: Array) -> bool:
     return False
 
 
-def _volume_ml(label: Volume, body: Body, plates: tuple[Plate, Plate], voxels: int) -> float:
+def _volume_ml(label: Volume, body: Body, part: Volume, plates: tuple[Plate, Plate], voxels: int) -> float:
     """Voxels of the body, corrected by what the refined endplates lie above or below those of the label."""
     counted = voxels * label.voxel_volume_mm3 / 1000
-    if body.spacing_mm <= ASSESSABLE_MM:
+    if not coarse(body, part):
         return counted
     i, j = np.nonzero(outline(body, 1.0))
     x, y = body.grid.x[i], body.grid.y[j]

@@ -125,9 +125,7 @@ def _scaling(header: Any) -> tuple[float, float]:
     return slope, intercept if np.isfinite(intercept) else 0.0
 
 
-def _chunks(
-    stream: Stream, header: Any, shape: tuple[int, int, int], dtype: str, role: str
-) -> Iterator[NDArray[Any]]:
+def _chunks(stream: Stream, header: Any, shape: tuple[int, int, int], dtype: str, role: str) -> Iterator[NDArray[Any]]:
     stored = header.get_data_dtype()
     slope, intercept = _scaling(header)
     left, most = shape[0] * shape[1] * shape[2], 4 * MIB

@@ -22,6 +22,8 @@ SHELL_MM, SHELL_SD_MM = 1.2, 0.25
 PRIOR_WEIGHT = 0.05
 #: Bending costs this much more than in the label's fit, by term: hollow plates bend (x², y²), few are skew (y³).
 STIFFNESS = np.array([0.0, 0.0, 0.6, 3.0, 0.0, 0.6, 0.6, 3.0])
+#: Voxels up to this size place an endplate well enough by the label alone, mm.
+REFINE_ABOVE_MM = 1.05
 _MOST_VOXELS = 2500
 
 

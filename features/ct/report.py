@@ -14,7 +14,7 @@ from features import fracture_severity
 from features.ct.density import Region
 from features.ct.heights import plate_angle_deg
 from features.ct.labels import LEVELS, Labels, neighbour
-from features.ct.measure import METHOD_VERSION, Measured
+from features.ct.measure import METHOD_VERSION, Measured, coarse
 from features.ct.raw import Header
 from features.ct.shell import BREACH_WIDTH_MM, FORAMEN_WIDTH_MM
 from features.ct.volume import Array
@@ -153,8 +153,7 @@ def _heights(one: Measured, above: Measured | None, below: Measured | None) -> d
 
 
 def _refined(one: Measured) -> str:
-    coarse = max(one.body.spacing_mm, float(one.scan.spacing_mm.max())) > 1.25
-    return ", endplates placed by grey values" if coarse else ""
+    return ", endplates placed by grey values" if coarse(one.body, one.scan) else ""
 
 
 def _volumes(one: Measured, above: Measured | None, below: Measured | None) -> dict[str, Value]:

@@ -18,7 +18,6 @@ from features.ct.raw import HEADER_FILE, Header, read
 from features.ct.volume import Volume, canonical
 from features.errors import Finding, ImageRejected
 
-
 #: What Python, OpenBLAS and the dynamic loader say when the limit on memory stops them.
 _OUT_OF_MEMORY = (b"MemoryError", b"Memory allocation", b"failed to map segment", b"Cannot allocate memory")
 

@@ -23,7 +23,11 @@ from pydicom.uid import (
 
 from features.ct.volume import Volume
 
-SERIES, STUDY, FRAME_OF_REFERENCE = "1.2.826.0.1.3680043.8.498.1", "1.2.826.0.1.3680043.8.498.2", "1.2.826.0.1.3680043.8.498.3"
+SERIES, STUDY, FRAME_OF_REFERENCE = (
+    "1.2.826.0.1.3680043.8.498.1",
+    "1.2.826.0.1.3680043.8.498.2",
+    "1.2.826.0.1.3680043.8.498.3",
+)
 TO_LPS = np.array([-1.0, -1.0, 1.0])
 SYNTAXES = {
     "plain": ExplicitVRLittleEndian,
