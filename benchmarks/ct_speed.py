@@ -36,7 +36,7 @@ def build(folder: Path) -> None:
     labels = np.zeros(SHAPE, np.uint8)
     size = np.array(scan.voxels.shape)
     for n, value in enumerate(LEVELS):
-        at = [150, 150, 600 - 48 * (n + 1)]
+        at = [150, 150, SHAPE[2] - int(size[2]) - 45 * n]
         box = tuple(slice(a, a + s) for a, s in zip(at, size, strict=True))
         voxels[box] += (scan.voxels - 40).astype(np.int16)
         labels[box] += (label.voxels > 0).astype(np.uint8) * np.uint8(value)

@@ -39,7 +39,7 @@ def decode_nifti(path: Path, folder: Path, role: str, limits: Limits) -> Header:
         except (HeaderDataError, WrapStructError, EOFError, OSError, zlib.error, ValueError) as error:
             raise refuse("not_an_image", "The file is no readable NIfTI: supply .nii or .nii.gz.", role) from error
         # nibabel mends a voxel size of zero to one without a word, hence the bytes as they came
-        if not (nib.Nifti1Header(head, check=False)["pixdim"][1:4] > 0).all():
+        if not (nib.Nifti1Header(head, check=False)["pixdim"][1:4] > 0).all():  # type: ignore[no-untyped-call]
             raise refuse("no_pixel_spacing", "The voxel size is missing: convert the image again.", role)
         shape = _shape(header, role, limits)
         affine = _affine(header, role)
