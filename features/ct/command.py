@@ -21,6 +21,7 @@ from features.registry.cells import write
 from features.registry.export import read_export
 from features.variable import Value
 
+#: Shown by ``cemrisk ct --help``.
 EXAMPLE = "cemrisk ct scan.nii.gz --labels vertebrae.nii.gz --level L1 --overlay l1.png"
 
 

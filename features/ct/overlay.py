@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from features.ct.measure import Measured
 from features.ct.volume import Floats
@@ -18,21 +19,17 @@ _NAMES = ("anterior", "middle", "posterior")
 
 def draw(measured: Mapping[str, Measured], path: Path) -> None:
     """Writes one PNG with a row for each vertebra: axial (ellipse), sagittal (corners), breaches red."""
-    with matplotlib.rc_context({"backend": "agg"}):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(8.0, 3.6 * len(measured)), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(len(measured), 2, squeeze=False)
-        for row, (level, one) in zip(axes, measured.items(), strict=True):
-            axial(row[0], one)
-            sagittal(row[1], one)
-            row[0].set_ylabel(level)
-        # written beside and moved, so that a picture is whole or absent
-        partial = path.with_name(path.name + ".partial")
-        figure.savefig(partial, dpi=110, format="png")
-        partial.replace(path)
+    figure = Figure(figsize=(8.0, 3.6 * len(measured)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(measured), 2, squeeze=False)
+    for row, (level, one) in zip(axes, measured.items(), strict=True):
+        axial(row[0], one)
+        sagittal(row[1], one)
+        row[0].set_ylabel(level)
+    # written beside and moved, so that a picture is whole or absent
+    partial = path.with_name(path.name + ".partial")
+    figure.savefig(partial, dpi=110, format="png")
+    partial.replace(path)
 
 
 def axial(axis: Any, one: Measured) -> None:

@@ -76,3 +76,14 @@ def test_no_identifier_of_the_patient_reaches_the_report(real: tuple[Volume, Vol
     assert "SECRET" not in text
     assert "Secret" not in text
     assert "1.2.826" not in text
+
+
+def test_a_tilted_gantry_is_kept_in_the_geometry_and_said(real: tuple[Volume, Volume], tmp_path: Path) -> None:
+    scan = few(real[0], 8)
+    affine = scan.affine.copy()
+    affine[1, 2] = 3.0 * np.tan(np.radians(12.0))
+    tilted = Volume(scan.voxels, affine)
+    with opened(write_series(tilted, tmp_path / "tilted"), "image", Limits()) as (read, header):
+        assert np.allclose(read.affine, affine, atol=1e-6)
+        assert np.array_equal(read.voxels, scan.voxels)
+    assert header.acquisition.gantry_tilt_deg == pytest.approx(12.0, abs=0.01)

@@ -67,6 +67,19 @@ def test_a_hole_is_found_at_its_site_and_nowhere_else(site: str, centre: tuple[f
     assert found.shell.sites[site].gap_mm == pytest.approx(6.0, abs=1.5)
 
 
+def test_labels_on_another_grid_serve_as_well() -> None:
+    truth = Vertebra(anterior=20, posterior=26)
+    scan, _ = one(truth, turn=TILTED, spacing=(0.9, 0.9, 1.0)).render()
+    _, labels = one(truth, turn=TILTED, spacing=(1.0, 1.0, 1.0), shift=(0.4, 0.2, -0.3)).render()
+    assert scan.voxels.shape != labels.voxels.shape
+    found, _ = measure_all(scan, understand(labels, {}, "auto", {"L1": 20}), ("L1",), lambda _: None)
+    heights, density = found["L1"].heights, found["L1"].density
+    assert heights is not None
+    assert heights.anterior_mm == pytest.approx(20, abs=0.5)
+    assert heights.wedge_deg == pytest.approx(truth.wedge_deg, abs=1.5)
+    assert density.ellipse_region.mean_hu == pytest.approx(110, abs=3)
+
+
 def test_a_coarse_scan_says_that_breaches_cannot_be_judged() -> None:
     truth = Vertebra(holes=(Hole("anterior", 8.0),))
     shell = measured(one(truth, spacing=(1.0, 1.0, 2.0))).shell
