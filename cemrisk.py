@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.errors import CemriskError, InputRejected
+from features.errors import CemriskError, InputRejected, NotReady, TooLittleData
 
 if TYPE_CHECKING:
+    from training.promote import Decision
+    from training.tracking import Store
+
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 REJECTED_ROWS = InputRejected.exit_code
@@ -26,13 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
-        return run(arguments)
+        code = run(arguments)
+        sys.stdout.flush()
+        return code
     except CemriskError as error:
         print(f"cemrisk: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # Whoever reads our output has closed it, as `head` does. Nothing more can be said there.
-        sys.stderr.close()
+        # Whoever reads our output has closed it, as `head` does; without this Python complains when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
@@ -52,12 +58,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def exit_codes() -> dict[int, str]:
     """Every exit code and what it means, from the error tree."""
-    found = {0: "Done."}
+    found = {0: "Done"}
     pending: list[type[CemriskError]] = [CemriskError]
     while pending:
         kind = pending.pop(0)
         pending += kind.__subclasses__()
-        found[kind.exit_code] = (kind.__doc__ or "").split("\n")[0]
+        found[kind.exit_code] = (kind.__doc__ or "").split("\n")[0].partition(";")[0].rstrip(".")
     return dict(sorted(found.items()))
 
 
@@ -127,17 +133,254 @@ def run_dictionary(arguments: argparse.Namespace) -> int:
     """Print the dictionary in one of its three forms."""
     from features import dictionary_text
 
-    forms = {
-        "table": dictionary_text.table,
-        "json": dictionary_text.as_json,
-        "markdown": dictionary_text.markdown,
-    }
-    print(forms[arguments.format]())
+    if arguments.format == "json":
+        _print_json(dictionary_text.as_json())
+    else:
+        print(dictionary_text.table() if arguments.format == "table" else dictionary_text.markdown())
     return 0
 
 
+def add_simulate(verbs: Verbs) -> None:
+    """``cemrisk simulate``"""
+    parser = _verb(
+        verbs,
+        "simulate",
+        run_simulate,
+        "Write a synthetic registry whose truth is known",
+        "cemrisk simulate --patients 3000 --seed 1 --out simulated",
+    )
+    parser.add_argument("--patients", type=int, required=True, metavar="N", help="how many patients")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed gives the same patients (0)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the files go")
+    parser.add_argument("--world", type=Path, metavar="FILE", help="another generating model (YAML)")
+    parser.add_argument("--dirty", action="store_true", help="add the defects that real exports have")
+    parser.add_argument("--json", action="store_true", help="print the names of the files as JSON")
+
+
+def run_simulate(arguments: argparse.Namespace) -> int:
+    """Draw and write."""
+    from training import simulate
+
+    written = simulate.command(
+        arguments.patients, arguments.seed, arguments.out, arguments.world, arguments.dirty, _say
+    )
+    if arguments.json:
+        _print_json({"written": [str(path) for path in written]})
+    else:
+        print("\n".join(str(path) for path in written))
+    return 0
+
+
+def add_train(verbs: Verbs) -> None:
+    """``cemrisk train``"""
+    parser = _verb(
+        verbs,
+        "train",
+        run_train,
+        "Train, evaluate and register models from a registry export",
+        "cemrisk train simulated/registry.csv --outcome all",
+        "Logistic models exist for leakage only. Nothing changes for the service until cemrisk promote.",
+    )
+    parser.add_argument("export", type=Path, metavar="EXPORT", help="the export, as cemrisk check reads it")
+    add_reading(parser)
+    parser.add_argument("--outcome", choices=("leakage", "refracture", "all"), default="all")
+    parser.add_argument("--learner", choices=("cox", "logistic", "boosted", "all"), default="all")
+    parser.add_argument("--moment", choices=("preop",), default="preop", help="when the model is asked (preop)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of folds and resamples (0)")
+    parser.add_argument("--engine", choices=("local", "dask"), default="local", help="where the fits run (local)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run_train(arguments: argparse.Namespace) -> int:
+    """Fit, log, register, report."""
+    from models.release import OUTCOMES
+    from training import tables
+    from training.fit import Job, train
+    from training.progress import Bar
+
+    job = Job(
+        export=arguments.export,
+        outcomes=OUTCOMES if arguments.outcome == "all" else (arguments.outcome,),
+        learner=arguments.learner,
+        seed=arguments.seed,
+        dictionary=arguments.dictionary,
+        mapping=arguments.mapping,
+        engine=arguments.engine,
+    )
+    report = train(job, _store(), Bar())
+    if arguments.json:
+        _print_json(tables.training_json(report))
+    else:
+        print(tables.training_text(report))
+    return TooLittleData.exit_code if report.untrained else 0
+
+
+def add_compare(verbs: Verbs) -> None:
+    """``cemrisk compare``"""
+    parser = _verb(
+        verbs, "compare", run_compare, "Registered versions side by side", "cemrisk compare --outcome leakage"
+    )
+    parser.add_argument("--outcome", choices=("leakage", "refracture"), help="both by default")
+    parser.add_argument("--json", action="store_true", help="print every metric as JSON")
+
+
+def run_compare(arguments: argparse.Namespace) -> int:
+    """Show what is registered."""
+    from models.release import OUTCOMES
+    from training import tables
+
+    store = _store()
+    found = [store.versions(outcome) for outcome in OUTCOMES if arguments.outcome in (None, outcome)]
+    if not any(found):
+        raise NotReady("nothing is trained yet: run cemrisk train EXPORT")
+    if arguments.json:
+        _print_json({"versions": [row for versions in found for row in tables.compare_json(versions)]})
+    else:
+        print("\n\n".join(tables.compare_table(versions) for versions in found if versions))
+    return 0
+
+
+def add_promote(verbs: Verbs) -> None:
+    """``cemrisk promote``"""
+    parser = _verb(
+        verbs,
+        "promote",
+        run_promote,
+        "Make a version the champion that the service answers with, if it passes the gate",
+        "cemrisk promote leakage 1",
+    )
+    parser.add_argument("outcome", metavar="OUTCOME", help="leakage or refracture")
+    parser.add_argument("version", nargs="?", metavar="VERSION", help="by default the challenger of the last training")
+    parser.add_argument("--force", action="store_true", help="promote although a condition fails; needs --why")
+    parser.add_argument("--why", default="", metavar="TEXT", help="kept in the decision record")
+    parser.add_argument("--json", action="store_true", help="print the decision record as JSON")
+
+
+def run_promote(arguments: argparse.Namespace) -> int:
+    """Decide and keep the record."""
+    from training.promote import promote
+
+    decision = promote(_store(), arguments.outcome, arguments.version, force=arguments.force, why=arguments.why)
+    return _print_decision(decision, arguments.json)
+
+
+def add_rollback(verbs: Verbs) -> None:
+    """``cemrisk rollback``"""
+    parser = _verb(verbs, "rollback", run_rollback, "Back to the champion before", "cemrisk rollback leakage")
+    parser.add_argument("outcome", metavar="OUTCOME", help="leakage or refracture")
+    parser.add_argument("--why", default="", metavar="TEXT", help="kept in the decision record")
+    parser.add_argument("--json", action="store_true", help="print the decision record as JSON")
+
+
+def run_rollback(arguments: argparse.Namespace) -> int:
+    """Decide and keep the record."""
+    from training.promote import rollback
+
+    return _print_decision(rollback(_store(), arguments.outcome, why=arguments.why), arguments.json)
+
+
+def add_score(verbs: Verbs) -> None:
+    """``cemrisk score``"""
+    parser = _verb(
+        verbs,
+        "score",
+        run_score,
+        "Risks of many cases, one output row per input row",
+        "cemrisk score cases.csv --out risks.csv",
+        "Outcomes and postoperative columns of the input are ignored. A rejected row keeps its place, without risks.",
+    )
+    parser.add_argument("cases", type=Path, metavar="CASES.csv", help="cases, as cemrisk check reads them")
+    add_reading(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="RISKS.csv", help="the file to write")
+    parser.add_argument("--detection", choices=("CT", "radiograph"), default="CT", help="how leaks are looked for (CT)")
+    parser.add_argument("--moment", choices=("preop",), default="preop", help="when the model is asked (preop)")
+    parser.add_argument("--json", action="store_true", help="print the counts as JSON")
+
+
+def run_score(arguments: argparse.Namespace) -> int:
+    """Score and say what was done."""
+    from training.progress import Bar
+    from training.score import score
+
+    bar = Bar()
+    scored = score(
+        arguments.cases,
+        arguments.out,
+        _home(),
+        detection=arguments.detection,
+        dictionary=arguments.dictionary,
+        mapping=arguments.mapping,
+        progress=lambda done, total: bar("scoring", done, total),
+    )
+    if scored.ignored:
+        _say(f"not looked at, known only after the plan: {', '.join(scored.ignored)}")
+    if arguments.json:
+        _print_json({"rows": scored.rows, "without_risk": scored.without_risk, "ignored": list(scored.ignored)})
+    else:
+        print(f"{scored.rows} rows written, {scored.without_risk} of them without risks (reasons in the last column)")
+    return 0
+
+
+def add_serve(verbs: Verbs) -> None:
+    """``cemrisk serve``"""
+    parser = _verb(
+        verbs,
+        "serve",
+        run_serve,
+        "Answer risk questions over HTTP",
+        "cemrisk serve --port 3000",
+        "The page is at /, the API under /v1, its description at /docs.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=3000, help="port to listen on (3000)")
+    parser.add_argument("--workers", type=int, default=1, metavar="W", help="worker processes (1)")
+
+
+def run_serve(arguments: argparse.Namespace) -> int:
+    """Run the service until it is stopped."""
+    from serving.run import serve_forever
+
+    return serve_forever(_home(), os.environ, arguments.host, arguments.port, arguments.workers)
+
+
 #: What the command line can do, in the order of its help.
-VERBS: tuple[Callable[[Verbs], None], ...] = (add_check, add_dictionary)
+VERBS: tuple[Callable[[Verbs], None], ...] = (
+    add_simulate,
+    add_check,
+    add_train,
+    add_compare,
+    add_promote,
+    add_rollback,
+    add_score,
+    add_serve,
+    add_dictionary,
+)
+
+
+def _home() -> Path:
+    return Path(os.environ.get("CEMRISK_HOME", ".cemrisk"))
+
+
+def _store() -> Store:
+    from training.tracking import Store
+
+    return Store(_home(), os.environ.get("MLFLOW_TRACKING_URI"))
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def _print_decision(decision: Decision, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from training import tables
+
+    if as_json:
+        _print_json(asdict(decision))
+    else:
+        print(tables.decision_text(decision))
+    return 0
 
 
 def _verb(

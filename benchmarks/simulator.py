@@ -4,8 +4,8 @@
 
 For the default world and its strict-CT, high-mortality setting: rates against the regression targets of the world file,
 one registry a seed. For these, the world with halved coefficients and the one with four signs flipped: truth against
-what was drawn, in tenths of risk. The noise of a rate is that of 50,000 patients: a small stratum has a standard error of
-0.0045, so now and then one of its registries leaves 0.01 by chance; its mean over the seeds must not.
+what was drawn, in tenths of risk. The noise of a rate is that of 50,000 patients: a small stratum has a standard error
+of 0.0045, so now and then one of its registries leaves 0.01 by chance; its mean over the seeds must not.
 """
 
 from __future__ import annotations

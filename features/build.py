@@ -1,5 +1,4 @@
-"""From what is known about patients to the matrix that a model reads: pure, row by row, the same for training and
-serving.
+"""From what is known about patients to the matrix that a model reads: pure, the same for training and serving.
 
 For leakage the matrix has one row per treated vertebra, for refracture one per patient, made from all the vertebrae
 treated together: a finding counts if any vertebra has it, of severities the worst counts, planned volumes are added,
@@ -9,14 +8,14 @@ of CT values the lowest counts. Nothing is learned here: every number in a row f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features import bone_quality, cement, cortical_breach, fracture_severity
-from features.derived import Columns
+from features.derived import Columns, number, rows_of
 from features.dictionary import VARIABLES, Moment
 from features.errors import UsageError
 
@@ -47,19 +46,16 @@ class Predictor:
     make: Callable[[Columns], Floats]
     pool: Pool = "first"
     levels: tuple[str, ...] = ()
+    #: The latest moment at which something that it is made from becomes known.
+    known_at: Moment = field(init=False, compare=False, default=Moment.PREOP)
 
-    @property
-    def known_at(self) -> Moment:
-        """The latest moment at which something that it is made from becomes known."""
-        return max((VARIABLES[name].known_at for name in self.reads), default=Moment.PREOP)
+    def __post_init__(self) -> None:
+        latest = max((VARIABLES[name].known_at for name in self.reads), default=Moment.PREOP)
+        object.__setattr__(self, "known_at", latest)
 
 
 def _number(name: str) -> Callable[[Columns], Floats]:
-    def column(columns: Columns) -> Floats:
-        found = columns.get(name)
-        return np.full(rows_of(columns), np.nan) if found is None else np.asarray(found, dtype=float)
-
-    return column
+    return lambda columns: np.asarray(number(columns, name), dtype=float)
 
 
 def _coded(name: str, codes: Mapping[str, float], otherwise: float = np.nan) -> Callable[[Columns], Floats]:
@@ -233,13 +229,6 @@ class Matrix:
         return Matrix(self.columns, self.values[rows], self.patient[rows])
 
 
-def rows_of(columns: Columns) -> int:
-    """How many rows the columns have."""
-    for values in columns.values():
-        return len(values)
-    return 0
-
-
 def build(
     columns: Columns,
     outcome: Outcome,
@@ -288,8 +277,8 @@ def _detection_codes(detection: str | Floats | None, count: int) -> Floats:
 
 def pool_patients(by_row: list[Floats], pools: list[Pool], patient: NDArray[np.intp]) -> Floats:
     """One row per patient, in order of first appearance, from the rows of his vertebrae; shape (patients, columns)."""
-    if len(patient) == 1:  # the commonest question: one vertebra, nothing to pool
-        return np.array([[values[0] for values in by_row]])
+    if (patient[1:] > patient[:-1]).all():  # one vertebra each, the commonest question: nothing to pool
+        return np.column_stack(by_row)
     _, first, code = np.unique(patient, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))
     order = np.argsort(rank[code], kind="stable")

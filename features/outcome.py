@@ -51,8 +51,9 @@ class Leakage:
 
 @dataclass(frozen=True, slots=True)
 class Refracture:
-    """First refracture of patients: ``event_code`` 0 censored, 1 same, 2 adjacent, 3 remote, 4 death; ``days`` to
-    it.
+    """First refracture of patients, all arrays of length n.
+
+    ``event_code``: 0 censored, 1 same, 2 adjacent, 3 remote, 4 death; ``days`` to it or to the last contact.
     """
 
     event_code: Ints

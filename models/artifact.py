@@ -38,6 +38,10 @@ from models.trees import TreeBody
 
 FORMAT = 1
 LEARNERS: dict[str, type[CalibratedRisk]] = {"logistic": LogisticRisk, "cox": CoxRisk, "boosted": BoostedRisk}
+FILES = frozenset({"model.json", "card.json", "selfcheck.json"})
+TREES = "trees.ubj"
+#: May lie beside a model without being part of it: time, host and run of the training.
+PROVENANCE = "provenance.json"
 LARGEST_FILE_BYTES = 256 * 2**20
 SELF_CHECK_TOLERANCE = 1e-9
 
@@ -116,7 +120,7 @@ def _files(model: CalibratedRisk, card: Card) -> dict[str, bytes]:
         "selfcheck.json": canonical(check),
     }
     if isinstance(model, BoostedRisk):
-        files["trees.ubj"] = model.trees
+        files[TREES] = model.trees
     return files
 
 
@@ -133,12 +137,12 @@ def load(folder: str | os.PathLike[str], expected_sha256: str | None = None) -> 
         stored, described, check = (json.loads(files[name]) for name in ("model.json", "card.json", "selfcheck.json"))
         if described["fingerprint"] != fingerprint():
             raise NotReady("the model was trained with another dictionary of variables: train it again")
-        model = _assemble(stored, files.get("trees.ubj"))
-        card = Card(**{name: described[name] for name in Card.__slots__})
+        model = _assemble(stored, files.get(TREES))
+        model.card = Card(**{name: described[name] for name in Card.__slots__})
+        _check(model, check)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ModelDamaged("the model's files do not have the structure of a model") from error
-    model.card, model.sha256 = card, digest
-    _check(model, check)
+    model.sha256 = digest
     return model
 
 
@@ -150,36 +154,62 @@ def _verified(folder: Path) -> tuple[dict[str, bytes], str]:
     manifest = path.read_bytes()
     try:
         listed = dict(json.loads(manifest)["files"])
+        whole = manifest == canonical({"format": FORMAT, "files": listed})
     except (KeyError, TypeError, ValueError) as error:
         raise ModelDamaged("manifest.json is damaged") from error
-    files = {}
+    if not whole or not FILES <= set(listed) <= FILES | {TREES}:
+        raise ModelDamaged("manifest.json is not one that this version of cemrisk writes")
+    surplus = {found.name for found in folder.iterdir()} - set(listed) - {path.name, PROVENANCE}
+    if surplus:
+        raise ModelDamaged(f"the model's folder holds {len(surplus)} files that are not the model's: remove them")
+    files = {name: _part(folder / name) for name in listed}
     for name, digest in listed.items():
-        part = folder / name
-        if Path(name).name != name or not part.is_file() or part.stat().st_size > LARGEST_FILE_BYTES:
-            raise ModelDamaged(f"{Path(name).name}: missing or too large")
-        files[name] = part.read_bytes()
         if _sha256(files[name]) != digest:
             raise ModelDamaged(f"{name}: its content is not what was saved (sha256 differs)")
     return files, _sha256(manifest)
 
 
+def _part(path: Path) -> bytes:
+    if not path.is_file() or path.stat().st_size > LARGEST_FILE_BYTES:
+        raise ModelDamaged(f"{path.name}: missing or too large")
+    return path.read_bytes()
+
+
 def _assemble(stored: Mapping[str, Any], trees: bytes | None) -> CalibratedRisk:
     model = LEARNERS[stored["learner"]]()
     outcome: Outcome = stored["outcome"]
-    parts = part_names(outcome, model.learner)
+    parts, columns = part_names(outcome, model.learner), predictor_columns(outcome)
     head = (BinaryHead if stored["head"]["kind"] == "binary" else HazardHead).from_dict(stored["head"])
     body: LinearBody | TreeBody
     if isinstance(model, BoostedRisk):
         if trees is None:
-            raise ModelDamaged("trees.ubj is missing")
+            raise ModelDamaged(f"{TREES} is missing")
         model.trees = trees
-        body = TreeBody.read(trees, len(parts), head.explained, len(predictor_columns(outcome)))
+        body = TreeBody.read(trees, len(parts), head.explained, len(columns))
     else:
         body = LinearBody.from_dict(stored["body"])
-        if not np.isfinite(body.coefficients).all() or body.coefficients.shape != (len(parts), body.design.width):
-            raise ModelDamaged("the coefficients do not fit the design")
+        _check_linear(body, len(parts), head.explained)
+    _check_head(head, len(parts), body.margins(np.full((1, len(columns)), np.nan)).refits.shape[2])
     model.set_fitted(outcome, body, head)
     return model
+
+
+def _check_head(head: BinaryHead | HazardHead, parts: int, refits: int) -> None:
+    fits = head.slope.shape == (parts,)
+    if isinstance(head, HazardHead):
+        fits = fits and len(head.refits) == refits
+    else:
+        fits = fits and head.intercept.shape == (parts,) and bool(np.isfinite([head.intercept, head.slope]).all())
+    if not fits:
+        raise ModelDamaged("the recalibration of the model does not fit its parts and refits")
+
+
+def _check_linear(body: LinearBody, parts: int, explained: int) -> None:
+    width = body.design.width
+    shapes = body.coefficients.shape == (parts, width) and body.intercept.shape == (parts,)
+    shapes = shapes and body.refits.ndim == 3 and body.refits.shape[::2] == (explained, width + 1)
+    if not shapes or not all(np.isfinite(values).all() for values in (body.coefficients, body.intercept, body.refits)):
+        raise ModelDamaged("the coefficients do not fit the design")
 
 
 def _check(model: CalibratedRisk, check: Mapping[str, Any]) -> None:

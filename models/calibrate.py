@@ -22,7 +22,7 @@ SMALLEST_RISK = 1e-9
 
 def link(scale: Scale, risk: Floats) -> Floats:
     """A probability on its scale: log odds, or complementary log-log."""
-    inside = np.clip(risk, SMALLEST_RISK, 1 - SMALLEST_RISK)
+    inside = np.minimum(np.maximum(risk, SMALLEST_RISK), 1 - SMALLEST_RISK)
     if scale == "log_odds":
         return np.asarray(np.log(inside) - np.log1p(-inside))
     return np.asarray(np.log(-np.log1p(-inside)))
@@ -36,8 +36,9 @@ def unlink(scale: Scale, total: Floats) -> Floats:
 
 
 def recalibration(eta: Floats, y: Floats) -> tuple[float, float]:
-    """Intercept and slope of y (n,) on out-of-fold linear predictors (n,). A slope below 0 means no signal: it becomes
-    0.
+    """Intercept and slope of y (n,) on out-of-fold linear predictors (n,).
+
+    A slope below 0 means no signal: it becomes 0, and the intercept the log odds of the mean.
     """
     spread = float(eta.std())
     if spread > 0:
@@ -53,7 +54,7 @@ def coherent_routes(leaked: Floats, routes: Floats) -> Floats:
     capped = np.minimum(routes, leaked[:, None])
     total = capped.sum(axis=1)
     raised = capped * np.maximum(1.0, leaked / np.maximum(total, SMALLEST_RISK))[:, None]
-    return np.minimum(raised, leaked[:, None])
+    return np.asarray(np.minimum(raised, leaked[:, None]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""Cox models: cause-specific for refracture, and for leakage as Chen 2025 used one (any leak within a year; a
-comparator).
-"""
+"""Cox models: cause-specific for refracture; for leakage, as a comparator, any leak within a year (Chen 2025)."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,9 @@ def survival_target(outcome: Target) -> tuple[Outcome, Floats, list[Flags], Floa
 
 
 class CoxRisk(CalibratedRisk):
-    """Ridge Cox regression with Efron ties for each cause; penalty, slope and baseline come from out-of-fold
-    predictions.
+    """Ridge Cox regression with Efron ties for each cause.
+
+    Penalty, slope and baseline come from out-of-fold predictions.
     """
 
     learner: Learner = "cox"
@@ -47,44 +48,105 @@ class CoxRisk(CalibratedRisk):
         design = fit_design(name, values)
         z = design.transform(values)
         fold = folds_by_patient(outcome.patient, np.any(events[:3], axis=0), self.settings.folds, self.settings.seed)
-        held_out = []
-        for k in range(self.settings.folds):
-            inside = fit_design(name, values[fold != k])
-            held_out.append((inside.transform(values[fold != k]), inside.transform(values[fold == k])))
+        held_out = [_split(name, values, fold == k) for k in range(self.settings.folds)]
         weights = bootstrap_weights(outcome.patient, self.settings.refits, self.settings.seed)
-        betas, slopes, hazards, refits, refit_baselines = [], [], [], [], []
         for cause, event in enumerate(events):
             refuse_too_few(f"{name} ({CAUSES[cause] if name == 'refracture' else 'any'})", event.sum(), (~event).sum())
-            penalty, eta = _tune(days, event, fold, held_out)
-            sets = RiskSets.of(days, event)
-            slope, hazard = hazard_recalibration(eta, sets, grid)
-            beta = fit_cox(z, sets, penalty)
-            again = np.array([fit_cox(z, sets, penalty, row, beta) for row in weights]).reshape(-1, z.shape[1])
-            betas.append(beta)
-            slopes.append(slope)
-            hazards.append(hazard)
-            refits.append(np.column_stack([np.zeros(len(again)), again]))
-            refit_baselines.append(refit_hazards(again @ z.T, slope, sets, grid, weights))
-        body = LinearBody(design, np.zeros(len(events)), np.array(betas), np.array(refits))
-        baselines = np.array(refit_baselines).swapaxes(0, 1)
-        head = HazardHead(grid, np.array(hazards), np.array(slopes), baselines, events=min(len(events), 3))
-        self.set_fitted(name, body, head)
+        data = _Data(z, days, fold, held_out, weights, grid)
+        if name == "leakage":
+            causes = [_fit_cause(data, events[0])]
+        else:
+            common = _tune(data, np.any(events[:3], axis=0))
+            causes = [*(_fit_cause(data, event, common) for event in events[:3]), _fit_cause(data, events[3])]
+        body = LinearBody(
+            design, np.zeros(len(events)), np.array([c.beta for c in causes]), np.array([c.refits for c in causes])
+        )
+        baselines = np.array([c.baselines for c in causes]).swapaxes(0, 1)
+        hazard, slope = np.array([c.hazard for c in causes]), np.array([c.slope for c in causes])
+        self.set_fitted(name, body, HazardHead(grid, hazard, slope, baselines, events=min(len(events), 3)))
         return self
 
 
-def _tune(
-    days: Floats, event: Flags, fold: NDArray[np.intp], held_out: list[tuple[Floats, Floats]]
-) -> tuple[float, Floats]:
-    """The penalty with the smallest out-of-fold partial likelihood loss, and its out-of-fold linear predictors (n,)."""
-    eta = np.empty((len(PENALTIES), len(days)))
+def _split(name: Outcome, values: Floats, test: Flags) -> tuple[Floats, Floats]:
+    """Terms of the rows inside and outside; the design (knots, scaling, the unknown) is learned inside alone."""
+    design = fit_design(name, values[~test])
+    return design.transform(values[~test]), design.transform(values[test])
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """What every cause is fitted to: terms ``z`` (n, q), ``held_out`` terms by fold, ``weights`` (refits, n)."""
+
+    z: Floats
+    days: Floats
+    fold: NDArray[np.intp]
+    held_out: list[tuple[Floats, Floats]]
+    weights: Floats
+    grid: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Tuned:
+    """A penalty with what it gives: coefficients by fold, out-of-fold ``eta`` (n,), of all rows, and of the refits."""
+
+    by_fold: list[Floats]
+    eta: Floats
+    beta: Floats
+    refits: list[Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """One fitted cause: ``refits`` (refits, q + 1) and ``baselines`` (refits, g) belong to the patient resamples."""
+
+    beta: Floats
+    slope: float
+    hazard: Floats
+    refits: Floats
+    baselines: Floats
+
+
+def _fit_cause(data: _Data, event: Flags, common: _Tuned | None = None) -> _Cause:
+    """One cause: coefficients on all rows, slope and baseline from out-of-fold linear predictors."""
+    tuned = _tune(data, event, common)
+    sets = RiskSets.of(data.days, event)
+    slope, hazard = hazard_recalibration(tuned.eta, sets, data.grid)
+    again = np.array(tuned.refits).reshape(-1, data.z.shape[1])
+    baselines = refit_hazards(again @ data.z.T, slope, sets, data.grid, data.weights)
+    return _Cause(tuned.beta, slope, hazard, np.column_stack([np.zeros(len(again)), again]), baselines)
+
+
+def _tune(data: _Data, event: Flags, common: _Tuned | None = None) -> _Tuned:
+    """Fit with the penalty that has the smallest out-of-fold partial likelihood loss.
+
+    A cause of refracture is drawn towards the coefficients of any refracture, ``common``, learned from the same rows:
+    it departs from them as far as its own few events insist.
+    """
+    eta = np.empty((len(PENALTIES), len(data.days)))
     loss = np.zeros(len(PENALTIES))
-    for k, (inside, outside) in enumerate(held_out):
-        train, test = fold != k, fold == k
-        sets, unseen = RiskSets.of(days[train], event[train]), RiskSets.of(days[test], event[test])
+    betas: list[list[Floats]] = [[] for _ in PENALTIES]
+    for k, (inside, outside) in enumerate(data.held_out):
+        train, test = data.fold != k, data.fold == k
+        sets = RiskSets.of(data.days[train], event[train])
+        unseen = RiskSets.of(data.days[test], event[test])
+        towards = common.by_fold[k] if common else None
         beta = None
         for index, penalty in reversed(list(enumerate(PENALTIES))):
-            beta = fit_cox(inside, sets, penalty, start=beta)
+            beta = fit_cox(inside, sets, penalty, start=beta, towards=towards)
+            betas[index].append(beta)
             eta[index, test] = outside @ beta
             loss[index] += cox_loss(outside @ beta, unseen) if len(unseen.time) else 0.0
     best = int(np.argmin(loss))
-    return PENALTIES[best], eta[best]
+    return _all_rows(data, event, common, PENALTIES[best], betas[best], eta[best])
+
+
+def _all_rows(
+    data: _Data, event: Flags, common: _Tuned | None, penalty: float, by_fold: list[Floats], eta: Floats
+) -> _Tuned:
+    sets = RiskSets.of(data.days, event)
+    beta = fit_cox(data.z, sets, penalty, towards=common.beta if common else None)
+    refits = [
+        fit_cox(data.z, sets, penalty, row, beta, common.refits[place] if common else None)
+        for place, row in enumerate(data.weights)
+    ]
+    return _Tuned(by_fold, eta, beta, refits)

@@ -1,8 +1,8 @@
 """Why a risk is what it is: what each variable adds between the reference patient and this one.
 
-eta_k = mean_k + sum over columns of phi_kj. Let F be the calibrated risk on its scale as a function of all eta_k. Along the
-straight path from the reference patient to this one (Aumann-Shapley; integrated gradients, Sundararajan 2017) column j
-gets
+eta_k = mean_k + sum over columns of phi_kj. Let F be the calibrated risk on its scale as a function of all eta_k. Along
+the straight path from the reference patient to this one (Aumann-Shapley; integrated gradients, Sundararajan 2017)
+column j gets
 
     contribution_j = sum over k of phi_kj * integral from 0 to 1 of dF/deta_k (mean + s (eta - mean)) ds,
 
@@ -30,6 +30,8 @@ def explanation(
 ) -> Explanation:
     """``mean``: (parts,) of the reference patient, ``eta``: (n, parts), ``phi``: (n, parts, columns)."""
     base = float(head.total(mean[None, :])[0])
+    # By itself, not stacked upon the mean: sums in another batch differ in the last bit, and the risk must be that of
+    # ``total`` exactly.
     total = head.total(eta)
     slopes = _mean_gradient(head, mean, eta)
     contributions = np.einsum("nk,nkj->nj", slopes, phi)
@@ -45,4 +47,4 @@ def _mean_gradient(head: BinaryHead | HazardHead, mean: Floats, eta: Floats) -> 
         return np.array(head.gradient(eta))
     path = mean + _NODES[:, None, None] * (eta - mean)
     gradient = head.gradient(path.reshape(-1, eta.shape[1])).reshape(path.shape)
-    return np.einsum("s,snk->nk", _WEIGHTS, gradient)
+    return np.asarray(np.einsum("s,snk->nk", _WEIGHTS, gradient))

@@ -7,7 +7,7 @@ leak and the four routes, or the four causes of refracture. The head turns these
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -97,19 +97,8 @@ class RiskModel(Protocol):
 Table = Matrix | Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts of an outcome; the first ``explained`` of them carry refits and make up the explained risk."""
-
-    names: tuple[str, ...]
-    explained: int
-    scale: Scale = field(default="log_odds")
-
-
 def values_of(table: Table, columns: Sequence[str]) -> Floats:
-    """The columns asked for as a float64 array (rows, columns); raises ``UsageError`` with the difference of the
-    lists.
-    """
+    """The columns asked for as a float64 array (rows, columns); ``UsageError`` says how the lists of names differ."""
     if isinstance(table, Matrix) and table.columns == tuple(columns):
         return table.values
     present = list(table.keys())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +31,14 @@ class LinearBody:
 
     def margins(self, values: Floats, with_refits: bool = True) -> Margins:
         """Linear predictors of the matrix ``values`` (n, columns)."""
-        return self._margins(self.design.transform(values), with_refits)
+        return self.margins_of(self.prepare(values), with_refits)
 
-    def _margins(self, z: Floats, with_refits: bool) -> Margins:
+    def prepare(self, values: Floats) -> Floats:
+        """What ``margins_of`` and ``contributions_of`` take: the terms of the matrix ``values`` (n, columns)."""
+        return self.design.transform(values)
+
+    def margins_of(self, z: Floats, with_refits: bool = True) -> Margins:
+        """Linear predictors from prepared rows."""
         main = z @ self.coefficients.T + self.intercept
         explained, refits, width = self.refits.shape
         if not with_refits or not refits:
@@ -47,10 +51,12 @@ class LinearBody:
 
         All terms of a column count together; terms are centred, so the reference patient is the average one.
         """
-        z = self.design.transform(values)
+        return self.contributions_of(self.prepare(values), explained)
+
+    def contributions_of(self, z: Floats, explained: int) -> tuple[Floats, Floats]:
+        """``contributions`` from prepared rows."""
         by_term = z[:, None, :] * self.coefficients[:explained]
-        first = np.flatnonzero(np.diff(self.design.owner, prepend=-1))
-        return self.intercept[:explained], np.add.reduceat(by_term, first, axis=2)
+        return self.intercept[:explained], np.add.reduceat(by_term, self.design.first_terms, axis=2)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -65,8 +71,3 @@ class LinearBody:
     def from_dict(cls, stored: dict[str, Any]) -> LinearBody:
         arrays = [np.asarray(stored[name], dtype=float) for name in ("intercept", "coefficients", "refits")]
         return cls(Design.from_dict(stored["design"]), *arrays)
-
-
-def choose_penalty(loss: Callable[[float], float]) -> float:
-    """The penalty of ``PENALTIES`` with the smallest out-of-fold loss."""
-    return min(PENALTIES, key=loss)

@@ -39,15 +39,14 @@ def refuse_too_few(what: str, events: float, others: float) -> None:
 
 
 class LogisticRisk(CalibratedRisk):
-    """Ridge logistic regression on splines, the penalty chosen out of fold, recalibrated on the same out-of-fold
-    predictions.
-    """
+    """Ridge logistic regression on splines; penalty and recalibration come from out-of-fold predictions."""
 
     learner: Learner = "logistic"
 
     def fit(self, X: Table, outcome: Target) -> LogisticRisk:
-        """Fit all parts. Raises ``UsageError`` for refracture, ``TooLittleData`` with fewer than ten events of a
-        part.
+        """Fit all parts.
+
+        Raises ``UsageError`` for refracture, ``TooLittleData`` with fewer than ten events of a part, or without.
         """
         if not isinstance(outcome, Leakage):
             raise UsageError(
@@ -93,8 +92,6 @@ class LogisticRisk(CalibratedRisk):
 
 
 def _split(values: Floats, test: Rows) -> tuple[Floats, Floats]:
-    """Terms of the rows inside and outside, the design (knots, scaling, the unknown) learned from those inside
-    alone.
-    """
+    """Terms of the rows inside and outside; the design (knots, scaling, the unknown) is learned inside alone."""
     design: Design = fit_design("leakage", values[~test])
     return design.transform(values[~test]), design.transform(values[test])

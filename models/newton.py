@@ -27,8 +27,9 @@ def sigmoid(eta: Floats) -> Floats:
 def fit_logistic(
     z: Floats, y: Floats, penalty: float | Floats = 0.0, weights: Floats | None = None, start: Floats | None = None
 ) -> Floats:
-    """Intercept and coefficients, shape (q + 1,). ``z``: (n, q) terms, ``y``: (n,) of 0 and 1; the intercept is
-    free.
+    """Intercept and coefficients, shape (q + 1,). ``z``: (n, q) terms, ``y``: (n,) of 0 and 1.
+
+    The penalty, one for all or one for each term, leaves the intercept free. ``weights``: (n,); ``start``: (q + 1,).
     """
     n, q = z.shape
     design = np.empty((n, q + 1))
@@ -51,7 +52,7 @@ def fit_logistic(
 
 def _logistic_start(y: Floats, w: Floats, q: int) -> Floats:
     rate = float(np.clip((w @ y) / w.sum(), 1e-6, 1 - 1e-6))
-    return np.r_[np.log(rate / (1 - rate)), np.zeros(q)]
+    return np.concatenate([[np.log(rate / (1 - rate))], np.zeros(q)])
 
 
 def _logistic_loss(design: Floats, y: Floats, w: Floats, ridge: Floats, beta: Floats) -> float:
@@ -62,9 +63,7 @@ def _logistic_loss(design: Floats, y: Floats, w: Floats, ridge: Floats, beta: Fl
 def _downhill(
     beta: Floats, step: Floats, loss: float, loss_at: Callable[[Floats], float]
 ) -> tuple[Floats, float, float]:
-    """Take the Newton step, halved until the loss no longer rises; returns the new point, its loss and how far it
-    went.
-    """
+    """Take the Newton step, halved until the loss no longer rises: the new point, its loss and how far it went."""
     for _ in range(30):
         candidate = beta - step
         value = loss_at(candidate)
@@ -76,8 +75,7 @@ def _downhill(
 
 @dataclass(frozen=True, slots=True)
 class RiskSets:
-    """The ordering of one set of follow-up times that every likelihood and baseline needs; built once, used for each
-    refit.
+    """The ordering of follow-up times that every likelihood and baseline needs; built once, used for each refit.
 
     Rows are sorted by time, latest first, so that the risk set of a time is a prefix. One *slot* per event; events
     tied at a time share ``end`` (size of the risk set) and have tie fractions 0, 1/d, …, (d-1)/d (Efron 1977).
@@ -135,22 +133,29 @@ def fit_cox(
     penalty: float | Floats = 0.0,
     weights: Floats | None = None,
     start: Floats | None = None,
+    towards: Floats | None = None,
 ) -> Floats:
-    """Coefficients (q,) of a Cox model with Efron ties; ``z``: (n, q) terms in the row order that ``sets`` was made
-    from.
+    """Coefficients (q,) of a Cox model with Efron ties; ``z``: (n, q) terms in the row order of ``sets``.
+
+    The penalty is on the distance to ``towards`` (q,), by default to 0.
     """
     q = z.shape[1]
     w = np.ones(len(z)) if weights is None else weights
-    ridge = np.broadcast_to(np.asarray(penalty, dtype=float), q)
-    beta = np.zeros(q) if start is None else start.copy()
+    ridge: Floats = np.broadcast_to(np.asarray(penalty, dtype=float), q)
+    aim = np.zeros(q) if towards is None else towards
+    beta = aim.copy() if start is None else start.copy()
     if not len(sets.time):
-        return np.zeros(q)
-    loss = cox_loss(z @ beta, sets, w) + 0.5 * float(ridge @ beta**2)
+        return aim.copy()
+
+    def loss_at(b: Floats) -> float:
+        return cox_loss(z @ b, sets, w) + 0.5 * float(ridge @ (b - aim) ** 2)
+
+    loss = loss_at(beta)
     for _ in range(ROUNDS):
         gradient, curvature = _cox_derivatives(z, z @ beta, sets, w)
         curvature[np.diag_indices(q)] += ridge + 1e-9
-        step = np.linalg.solve(curvature, gradient + ridge * beta)
-        beta, loss, moved = _downhill(beta, step, loss, lambda b: cox_loss(z @ b, sets, w) + 0.5 * float(ridge @ b**2))
+        step = np.asarray(np.linalg.solve(curvature, gradient + ridge * (beta - aim)), dtype=float)
+        beta, loss, moved = _downhill(beta, step, loss, loss_at)
         if moved < TOLERANCE:
             break
     return beta
@@ -184,9 +189,7 @@ def _cox_derivatives(z: Floats, eta: Floats, sets: RiskSets, w: Floats) -> tuple
 
 
 def _taken(sets: RiskSets, share: Floats, n: int, ties: int) -> Floats:
-    """For each row the sum of ``share`` over the slots that it is at risk in, those of its own tie reduced by the
-    fraction.
-    """
+    """For each row the sum of ``share`` over the slots that it is at risk in, its own tie's reduced by the fraction."""
     by_end = np.bincount(sets.end - 1, share, n)
     taken = np.empty(n)
     taken[sets.order] = np.cumsum(by_end[::-1])[::-1]
@@ -198,8 +201,7 @@ def _taken(sets: RiskSets, share: Floats, n: int, ties: int) -> Floats:
 def efron_hazard(eta: Floats, sets: RiskSets, grid_days: Floats, weights: Floats | None = None) -> Floats:
     """Cumulative baseline hazard (eta = 0) at the days of the grid, Efron's estimator, the day itself included.
 
-    Breslow's, which ignores ties, differs visibly where many events fall on the same day: most leaks are seen on day 0
-    or 1.
+    Breslow's, which ignores ties, differs visibly where many events fall on one day: most leaks are seen on day 0 or 1.
     """
     w = np.ones(len(eta)) if weights is None else weights
     if not len(sets.time):

@@ -14,10 +14,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from features.build import Outcome
 from features.errors import ModelDamaged
 from models.artifact import canonical, load
+from models.calibrate import BinaryHead, coherent_routes
 from models.calibrated import CalibratedRisk
+from models.interface import Table
+
+Floats = NDArray[np.float64]
 
 OUTCOMES: tuple[Outcome, ...] = ("leakage", "refracture")
 
@@ -36,6 +43,15 @@ class Release:
     def model(self) -> CalibratedRisk:
         """The champion itself."""
         return self.models[self.champion]
+
+    def routes(self, X: Table, risk: Floats) -> Floats:
+        """Routes (n, 4) beside the champion's risk of any leak (n,).
+
+        A Cox champion has none of its own: those of the logistic version of its training are moved to its risk.
+        """
+        if isinstance(self.model.head, BinaryHead):
+            return self.model.routes(X)
+        return coherent_routes(risk, self.models["logistic"].routes(X))
 
 
 def write_release(

@@ -1,5 +1,6 @@
-"""Synthetic records that a stored model is checked with: drawn from the dictionary's plausible ranges, never from
-patients.
+"""Synthetic records that a stored model is checked with.
+
+They are drawn from the dictionary's plausible ranges, never from patients.
 """
 
 from __future__ import annotations
@@ -18,9 +19,7 @@ UNKNOWN = 0.15
 
 
 def synthetic_records(outcome: Outcome) -> list[dict[str, Any]]:
-    """The same few records each time: one vertebra each, with everything that the outcome's predictors are made
-    from.
-    """
+    """The same few records each time: one vertebra each, with all that the outcome's predictors are made from."""
     rng = np.random.default_rng(20)
     names = sorted({name for predictor in PREDICTORS[outcome] for name in predictor.reads})
     return [_record([VARIABLES[name] for name in names], rng) for _ in range(RECORDS)]

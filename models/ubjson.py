@@ -1,15 +1,18 @@
-"""A reader of Universal Binary JSON, the format of xgboost's model files (https://ubjson.org, draft 12).
+"""A reader of Universal Binary JSON, the format of xgboost's model files, and a writer of arrays in it.
 
-Reads one document after another from the same bytes. Every length is checked against what is left before memory is
-taken, so that damaged bytes end in ``ModelDamaged`` and not in a crash.
+The format: https://ubjson.org, draft 12. The reader takes one document after another from the same bytes. Every length
+is checked against what is left before memory is taken, so that damaged bytes end in ``ModelDamaged`` and not in a
+crash.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.errors import ModelDamaged
 
@@ -104,3 +107,28 @@ class Reader:
         dtype = _ARRAYS[marker]
         count = self._length()
         return np.frombuffer(self._take(count * dtype.itemsize), dtype=dtype).astype(dtype.newbyteorder("="))
+
+
+def arrays_document(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """A document of named one-dimensional arrays, whole numbers in the smallest type that holds them."""
+    entries = b"".join(
+        _length_of(name.encode()) + name.encode() + _array_bytes(values) for name, values in arrays.items()
+    )
+    return b"{" + entries + b"}"
+
+
+def _length_of(content: bytes | NDArray[Any]) -> bytes:
+    return b"L" + struct.pack(">q", len(content))
+
+
+def _array_bytes(values: NDArray[Any]) -> bytes:
+    marker = next(marker for marker, dtype in _ARRAYS.items() if _holds(dtype, values))
+    return b"[$" + marker + b"#" + _length_of(values) + values.astype(_ARRAYS[marker]).tobytes()
+
+
+def _holds(dtype: np.dtype[Any], values: NDArray[Any]) -> bool:
+    """Whether every value survives the type unchanged."""
+    if values.dtype.kind == "f":
+        return dtype.kind == "f" and dtype.itemsize >= values.dtype.itemsize
+    limits = np.iinfo(dtype) if dtype.kind in "iu" else None
+    return limits is not None and (not values.size or (limits.min <= values.min() and values.max() <= limits.max))

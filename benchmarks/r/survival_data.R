@@ -23,7 +23,7 @@ breast <- function(data, nodes_limit) {
   data
 }
 
-# The model of McLernon 2022 (STRATOS): Rotterdam, first five years, to GBSG.
+# The model of McLernon 2023 (STRATOS): Rotterdam, first five years, to GBSG.
 rotterdam_to_gbsg <- function(folder) {
   limit <- quantile(rotterdam$nodes, 0.99, type = 1)
   train <- breast(rotterdam, limit); test <- breast(gbsg, limit)

@@ -230,8 +230,7 @@ def _fill(members: Sequence[_Draft]) -> None:
 def _judge_operation(readable: Sequence[_Draft]) -> None:
     for found in judge_patient([draft.record for draft in readable]):
         draft = readable[found.row - 1]
-        if found.variable not in draft.unreadable:
-            draft.findings += at_row([found], draft.source.position)
+        draft.findings += at_row([found], draft.source.position)
 
 
 def _judge_whole(drafts: Sequence[_Draft]) -> None:

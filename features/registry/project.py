@@ -73,7 +73,10 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What a column of the export holds: a field, one ``code`` of a field of checkboxes, or something ``other``."""
+    """What a column of the export holds: a field, one ``code`` of a field of checkboxes, or something ``other``.
+
+    ``ignored`` columns are never read, and every ``identifier`` is one of them.
+    """
 
     name: str
     code: str = ""

@@ -36,7 +36,7 @@ class Decoder:
         checked: dict[str, list[str]] = {}
         for column, cell in zip(self.columns, line.cells, strict=True):
             text = cell.strip()
-            if not text or column.ignored or column.identifier:
+            if not text or column.ignored:
                 continue
             if column.code:
                 code = self._box(column.code, text)

@@ -8,6 +8,7 @@ from typing import Any
 
 from features.dictionary import VARIABLES
 from features.errors import Finding, InputRejected
+from features.registry.codes import CELL_CODES, FILE_CODES, ROW_CODES, WARNING_CODES
 from features.registry.export import Export
 from features.rules import EXPORT_RULES, PATIENT_RULES, RULES, ExportRule, PatientRule, Rule
 
@@ -84,6 +85,15 @@ def as_text(export: Export, *, every: bool = False) -> str:
 
 
 def codes_markdown() -> str:
+    """Every reason code of the readers as a Markdown table, from the table of codes itself."""
+    lines = ["| code | of a | what it says |", "| --- | --- | --- |"]
+    tables = {"file": FILE_CODES, "row": ROW_CODES, "cell": CELL_CODES, "warning": WARNING_CODES}
+    return "\n".join(
+        [*lines, *(f"| `{code}` | {what} | {text} |" for what, codes in tables.items() for code, text in codes.items())]
+    )
+
+
+def rules_markdown() -> str:
     """Every rule across variables as a Markdown table, from the rules themselves."""
     lines = ["| code | variables | severity | what it says |", "| --- | --- | --- | --- |"]
     rules: tuple[Rule | PatientRule | ExportRule, ...] = (*RULES, *PATIENT_RULES, *EXPORT_RULES)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def read_table(path: Path, max_bytes: int = MAX_BYTES) -> Table:
 
 def parse_table(text: str) -> Table:
     """Split CSV text into header and lines; raises ``InputRejected`` for what is not CSV with commas."""
+    if not text.strip():
+        raise refuse("empty_file")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[list[str]] = []
     try:
@@ -53,8 +56,6 @@ def parse_table(text: str) -> Table:
     except csv.Error:
         hint = f"look at the quotes near line {reader.line_num}: a quote that opens must close, once, at the cell's end"
         raise refuse("not_csv", hint=hint) from None
-    if not rows:
-        raise refuse("empty_file")
     header = tuple(name.strip() for name in rows[0])
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         raise refuse("not_comma_separated")
@@ -81,10 +82,7 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
         raise UsageError(f"there is no file {path}; give the path of a CSV file")
     if path.stat().st_size > max_bytes:
         raise refuse("too_large", hint=f"at most {max_bytes // 1024**2} MiB")
-    content = path.read_bytes()
-    if not content.strip():
-        raise refuse("empty_file")
-    return content
+    return path.read_bytes()
 
 
 def _decode(content: bytes) -> str:
@@ -102,12 +100,8 @@ def _decode(content: bytes) -> str:
 
 
 def _likely_encoding(content: bytes) -> str:
-    try:
-        text = content.decode("gb18030")
-    except UnicodeDecodeError:
-        return "it looks like a Western code page such as Windows-1252"
-    chinese = sum("\u4e00" <= sign <= "\u9fff" for sign in text)
-    foreign = sum(ord(sign) > 127 for sign in text)
-    if chinese * 2 > foreign:
+    """Chinese words are runs of high bytes, European ones have a single high byte between letters."""
+    runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", content)]
+    if 2 * sum(length for length in runs if length > 1) > sum(runs):
         return "it looks like GB18030 (GBK), as Excel writes it in China"
-    return "its encoding is unknown"
+    return "it looks like a Western code page such as Windows-1252"

@@ -136,7 +136,7 @@ def test_public_data_equal_r_live(public, name):
 
 @pytest.mark.slow
 def test_published_validation_of_rotterdam_in_gbsg(public):
-    """McLernon 2022 (STRATOS), 5 years: Harrell 0.65, Uno 0.64, AUC 0.68, O/E 1.02, Brier 0.22, slope 1.06.
+    """McLernon 2023 (STRATOS), 5 years: Harrell 0.65, Uno 0.64, AUC 0.68, O/E 1.02, Brier 0.22, slope 1.06.
 
     Their slope is the coefficient of a Cox model on the linear predictor over all five years, an estimator for
     proportional hazards alone, and R gives it for these risks; ours is of the risk at five years and wider.

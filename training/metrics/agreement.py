@@ -33,6 +33,7 @@ from training.metrics.types import (
 
 # A risk of exactly 0 or 1 has no link: it enters the regressions (not O/E) as this, so that it keeps a finite weight.
 SMALLEST_LINKED_RISK = 1e-6
+SMALLEST_MEAN_RISK = 1e-12
 DRAWS = 1000
 POINTS = 257
 Distances = tuple[Estimate, Estimate, Estimate, Estimate]
@@ -100,8 +101,8 @@ def _linked(task: _Task) -> Floats:
 
 
 def _ratio(observed: Estimate, expected: Estimate, codes: Ints | None) -> Estimate:
-    if expected.value == 0.0:
-        return undefined("all predicted risks are zero")
+    if expected.value < SMALLEST_MEAN_RISK:
+        return undefined("all predicted risks are practically zero")
     assert observed.influence is not None and expected.influence is not None
     ratio = observed.value / expected.value
     return estimate(ratio, (observed.influence - ratio * expected.influence) / expected.value, codes, "log")

@@ -16,6 +16,9 @@ from training.simulate.quadrature import Floats, normal_scores
 from training.simulate.world import World
 from training.simulate.world_format import CAUSES, ROUTES
 
+#: Pseudonyms of simulated patients begin with this, and a training that sees one counts as synthetic for ever.
+SIMULATED_PREFIX = "SIM-"
+
 Columns = dict[str, NDArray[Any]]
 LOCK_DATE = date(2025, 6, 30)
 
@@ -93,7 +96,7 @@ def _identity(people: Population, hospitals: Hospitals, course: Course) -> Colum
         own = order[hospitals.surgeon[order] == surgeon]
         before[own] = 40 + 35 * (surgeon % 11) + np.arange(len(own))
     return {
-        "patient_id": _objects(f"P{number:06d}" for number in range(1, people.size + 1)),
+        "patient_id": _objects(f"{SIMULATED_PREFIX}{number:06d}" for number in range(1, people.size + 1)),
         "centre_id": _objects(f"c{centre + 1:02d}" for centre in hospitals.centre),
         "procedure_date": _objects(days),
         "surgeon_volume": before,

@@ -1,0 +1,327 @@
+"""From a question to its answer: pure, without a framework, a clock or a file.
+
+For each outcome one matrix holds the patient as he is, the changes of plan and the values that the unknown could have,
+so that a model is asked only once or twice. Numbers are never rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features import bone_quality, cement
+from features.build import PREDICTORS, Matrix, Outcome, build
+from features.derived import Columns
+from features.dictionary import VARIABLES, Moment
+from features.errors import NotReady
+from features.outcome import CAUSES, ROUTES
+from features.records import to_columns
+from models import explain as explaining
+from models.calibrate import unlink
+from models.interface import Explanation, Margins
+from models.interval import interval, paired_difference
+from serving.scenarios import Rows, Scenario, by_patient, by_vertebra, column_value, plan_changes, unknown_values
+from serving.schema import Question
+from serving.served import EXPLAINED, EXPLAINED_MONTHS, HORIZONS_MONTHS, Served
+from serving.wording import (
+    SOURCE_NOTES,
+    contribution_text,
+    evidence,
+    not_used_texts,
+    outside_range_text,
+    shown_variable,
+    warning,
+)
+
+Floats = NDArray[np.float64]
+Json = dict[str, Any]
+
+READ_BY_ROW = tuple(name for predictor in PREDICTORS["leakage"] for name in predictor.reads)
+#: Read by the rules of scope, though by no model: stating them is not in vain.
+READ_BY_RULES = frozenset({"age_years", "sex", "level", "malignancy", "of_type"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question for one outcome: its scenarios, their matrix and what the champion says of all its rows.
+
+    Changes of plan come first among the scenarios, then the possible values of what is unknown. ``prepared``: the rows
+    as the champion takes them; ``totals``: (rows, horizons) on the link scale; ``margins`` and ``spread``, (first rows,
+    horizons, refits), are of the patient and the changes of plan only.
+    """
+
+    question: Question
+    served: Served
+    scenarios: list[Scenario]
+    rows: Rows
+    prepared: Floats
+    margins: Margins
+    totals: Floats
+    spread: Floats
+
+    @property
+    def own(self) -> int:
+        """How many rows are the patient himself; they come first."""
+        return int(np.count_nonzero(self.rows.owner < 0))
+
+
+def answer(question: Question, served: Mapping[Outcome, Served], request_id: str, answered_at: str) -> Json:
+    """The answer in the form of the contract. Raises ``NotReady`` if no model can give it."""
+    if question.moment is Moment.POSTOP:
+        raise NotReady("no model for questions after surgery has been released")
+    if not served:
+        raise NotReady("no model has been released; train and promote one")
+    columns = to_columns(question.records, _reads(served))
+    by_row = build(columns, "leakage", detection=question.detection)
+    leakage, refracture = served.get("leakage"), served.get("refracture")
+    leaks = None if leakage is None else _ask(question, leakage, columns, by_row, by_row)
+    pooled = build(columns, "refracture")
+    fractures = None if refracture is None else _ask(question, refracture, columns, by_row, pooled)
+    asked = [one for one in (leaks, fractures) if one is not None]
+    synthetic = any(one.served.data_status == "synthetic" for one in asked)
+    return {
+        "request_id": request_id,
+        "answered_at": answered_at,
+        "moment": "preop",
+        "detection": question.detection,
+        "data_status": "synthetic" if synthetic else "registry",
+        "notice": " ".join(dict.fromkeys(one.served.notice for one in asked)),
+        "leakage": None if leaks is None else _leakage(leaks),
+        "refracture": None if fractures is None else _refracture(fractures),
+        "missing": [entry for one in asked for entry in _missing(one)],
+        "warnings": _warnings(question, columns, asked, served),
+        "models": {one.served.outcome: one.served.identity for one in asked},
+    }
+
+
+def _reads(served: Mapping[Outcome, Served]) -> tuple[str, ...]:
+    """The variables that the models asked are made from, and those that tell of vertebrae what pooling hides."""
+    return tuple(dict.fromkeys((*READ_BY_ROW, *(name for one in served.values() for name in one.reads))))
+
+
+def _ask(question: Question, served: Served, columns: Columns, by_row: Matrix, matrix: Matrix) -> _Asked:
+    """Put all scenarios of one outcome into one matrix and ask the champion."""
+    count = len(question.records)
+    plans = plan_changes(served, question.records, by_row)
+    scenarios = plans + unknown_values(served, by_row, matrix, count)
+    if served.outcome == "leakage":
+        rows = by_vertebra(columns, count, scenarios, question.detection)
+    else:
+        rows = by_patient(columns, count, scenarios)
+    first = int(np.searchsorted(rows.owner, len(plans)))  # refits are asked only where an interval is shown
+    prepared = served.prepare(rows.matrix.values)
+    margins = served.margins(prepared[:first], True)
+    totals = served.totals(served.model, margins)
+    if first < len(prepared):
+        totals = np.vstack([totals, served.totals(served.model, served.margins(prepared[first:], False))])
+    return _Asked(question, served, scenarios, rows, prepared, margins, totals, served.refit_totals(margins))
+
+
+def _leakage(asked: _Asked) -> list[Json]:
+    served, own = asked.served, asked.own
+    risk, bounds = _risks_and_intervals(asked)
+    explained = _explained(asked)
+    learners, margins = _by_learner(asked)
+    routes = served.routes(risk[:own, 0], margins)
+    what_ifs = _what_ifs(asked, risk, bounds)
+    return [
+        {
+            "level": level,
+            "risk": float(risk[i, 0]),
+            "interval": bounds[i, 0].tolist(),
+            "average": served.average[0],
+            "detection": asked.question.detection,
+            "routes": dict(zip(ROUTES, routes[i].tolist(), strict=True)),
+            "by_learner": {learner: float(found[i, 0]) for learner, found in learners.items()},
+            "explanation": _explanation_json(asked, explained, i, asked.question.records[i : i + 1]),
+            "what_if": [_single(entry) for entry, vertebra in what_ifs if vertebra == i],
+        }
+        for i, level in enumerate(asked.question.levels)
+    ]
+
+
+def _refracture(asked: _Asked) -> Json:
+    served = asked.served
+    risk, bounds = _risks_and_intervals(asked)
+    explained = _explained(asked)
+    learners, margins = _by_learner(asked)
+    incidence = served.incidence(margins[served.release.champion])[0]
+    by_cause = dict(zip(CAUSES, incidence.tolist(), strict=True))
+    return {
+        "horizons_months": list(HORIZONS_MONTHS),
+        "risk": risk[0].tolist(),
+        "interval": bounds[0].tolist(),
+        "average": list(served.average),
+        "causes": {cause: by_cause[cause] for cause in CAUSES[:3]},
+        "death": by_cause["death"],
+        "by_learner": {learner: found[0].tolist() for learner, found in learners.items()},
+        "explanation": {
+            "horizon_months": EXPLAINED_MONTHS,
+            **_explanation_json(asked, explained, 0, asked.question.records),
+        },
+        "what_if": [entry for entry, _ in _what_ifs(asked, risk, bounds)],
+    }
+
+
+def _risks_and_intervals(asked: _Asked) -> tuple[Floats, Floats]:
+    """Risks (first rows, horizons) of the patient and of the changes of plan, and their intervals (…, 2)."""
+    totals = asked.totals[: len(asked.spread)]
+    return asked.served.risks(totals), interval(asked.served.model.head.scale, totals, asked.spread)
+
+
+def _by_learner(asked: _Asked) -> tuple[dict[str, Floats], dict[str, Margins]]:
+    """For each learner of the training the patient's own risks (rows, horizons), and its linear predictors."""
+    served, own = asked.served, asked.own
+    values = asked.rows.matrix.values[:own]
+    risks, margins = {}, {}
+    for learner, model in served.release.models.items():
+        champion = learner == served.release.champion
+        found = asked.margins.take(slice(0, own)) if champion else model.body.margins(values, with_refits=False)
+        margins[learner] = found
+        totals = asked.totals[:own] if champion else served.totals(model, found)
+        risks[learner] = unlink(model.head.scale, totals)
+    return risks, margins
+
+
+def _explained(asked: _Asked) -> Explanation:
+    model, own = asked.served.model, asked.own
+    head = model.head
+    mean, phi = asked.served.contributions(asked.prepared[:own])
+    eta = asked.margins.main[:own, : head.explained]
+    return explaining.explanation(head, model.columns, mean, eta, phi)
+
+
+def _explanation_json(asked: _Asked, explained: Explanation, row: int, records: Sequence[Any]) -> Json:
+    """The contributions to one row, the largest first."""
+    values = asked.rows.matrix.values[row].tolist()
+    contributions = explained.contributions[row].tolist()
+    entries = []
+    for predictor, value, contribution in zip(asked.served.predictors, values, contributions, strict=True):
+        shown = asked.question.detection if predictor.name == "detection" else column_value(predictor, value, records)
+        text = contribution_text(predictor, shown, contribution, len(records))
+        entries.append(
+            {"variable": shown_variable(predictor), "value": shown, "contribution": contribution, "text": text}
+        )
+    entries.sort(key=lambda entry: -abs(entry["contribution"]))
+    return {
+        "scale": explained.scale,
+        "base": explained.base,
+        "total": float(explained.total[row]),
+        "contributions": entries,
+    }
+
+
+def _what_ifs(asked: _Asked, risk: Floats, bounds: Floats) -> list[tuple[Json, int]]:
+    """Each change of plan with the vertebra whose risk it is (0 for refracture); lists by horizon."""
+    rows, scale = asked.rows, asked.served.model.head.scale
+    changed = np.arange(asked.own, len(risk))
+    if not len(changed):
+        return []
+    before = rows.vertebra[changed]
+    difference = risk[changed] - risk[before]
+    paired = paired_difference(scale, asked.spread[before], asked.spread[changed], difference)
+    found = []
+    for place, row in enumerate(changed.tolist()):
+        scenario = asked.scenarios[rows.owner[row]]
+        level = None if scenario.index is None else asked.question.levels[scenario.index]
+        entry = {
+            "variable": scenario.variable,
+            "level": level,
+            "from": scenario.was,
+            "to": scenario.value,
+            "risk": risk[row].tolist(),
+            "interval": bounds[row].tolist(),
+            "difference": difference[place].tolist(),
+            "difference_interval": paired[place].tolist(),
+            "evidence": evidence(scenario.variable, scenario.value, scenario.was),
+        }
+        found.append((entry, int(rows.vertebra[row])))
+    return found
+
+
+def _single(entry: Json) -> Json:
+    """A what-if of leakage, which has no horizons."""
+    lists = ("risk", "interval", "difference", "difference_interval")
+    return {**entry, **{name: entry[name][0] for name in lists}}
+
+
+def _missing(asked: _Asked) -> list[Json]:
+    """How far the risk could move if each unknown were known: its lowest and highest over the plausible values.
+
+    A patient's variable that is unknown moves the leakage of all his vertebrae: the one that it moves most is shown.
+    """
+    first, rows = len(asked.spread), asked.rows
+    column = EXPLAINED if asked.served.outcome == "refracture" else 0
+    risk = asked.served.risks(asked.totals[first:, column]).tolist()
+    ranges: dict[tuple[str, int | None, int], tuple[float, float]] = {}
+    for value, owner, vertebra in zip(risk, rows.owner[first:].tolist(), rows.vertebra[first:].tolist(), strict=True):
+        scenario = asked.scenarios[owner]
+        key = (scenario.variable, scenario.index, vertebra)
+        low, high = ranges.get(key, (value, value))
+        ranges[key] = (min(low, value), max(high, value))
+    widest: dict[tuple[str, int | None], tuple[float, float]] = {}
+    for (name, index, _), (low, high) in ranges.items():
+        known = widest.get((name, index))
+        if known is None or high - low > known[1] - known[0]:
+            widest[name, index] = (low, high)
+    return [
+        {
+            "variable": name,
+            "outcome": asked.served.outcome,
+            "level": None if index is None else asked.question.levels[index],
+            "horizon_months": EXPLAINED_MONTHS if asked.served.outcome == "refracture" else None,
+            "lowest_risk": low,
+            "highest_risk": high,
+        }
+        for (name, index), (low, high) in widest.items()
+    ]
+
+
+def _warnings(
+    question: Question, columns: Any, asked: Sequence[_Asked], served: Mapping[Outcome, Served]
+) -> list[Json]:
+    found = [warning(note.code, note.variable, level, note.detail) for note, level in question.notes]
+    for one in asked:
+        found += _outside_range(one)
+    found += _source_notes(question, columns)
+    read = READ_BY_RULES.union(*(one.served.reads for one in asked))
+    found += not_used_texts([name for name in question.given if name not in read])
+    missing: tuple[Outcome, ...] = ("leakage", "refracture")
+    return found + [
+        warning("not_released", None, None, f"no model of {name} has been released", name)
+        for name in missing
+        if name not in served
+    ]
+
+
+def _outside_range(asked: _Asked) -> list[Json]:
+    served = asked.served
+    values = asked.rows.matrix.values[: asked.own]
+    outside = np.argwhere((values < served.low) | (values > served.high))
+    found = []
+    for row, column in outside.tolist():
+        predictor = served.predictors[column]
+        own = served.outcome == "leakage" and VARIABLES[predictor.variable].scope == "vertebra"
+        level = asked.question.levels[row] if own else None
+        detail = outside_range_text(predictor, served.low[column], served.high[column])
+        found.append(warning("outside_training_range", shown_variable(predictor), level, detail, served.outcome))
+    return list({(w["variable"], w["level"], w["outcome"]): w for w in found}.values())
+
+
+def _source_notes(question: Question, columns: Any) -> list[Json]:
+    """Where derived values came from, if that deserves a word."""
+    sources = {
+        "ct_value_hu": bone_quality.ct_value(columns).source,
+        "planned_viscosity": cement.viscosity(columns).source,
+    }
+    found = []
+    for variable, codes in sources.items():
+        for level, source in zip(question.levels, codes.tolist(), strict=True):
+            if source in SOURCE_NOTES[variable]:
+                code, detail = SOURCE_NOTES[variable][source]
+                found.append(warning(code, variable, level, detail))
+    return found

@@ -1,0 +1,285 @@
+"""The routes: from an HTTP request to the pure functions and back. No BentoML, no environment, no state of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+
+from features.build import Outcome
+from features.errors import CemriskError, NotReady
+from serving import openapi, web
+from serving.answer import answer
+from serving.docs_page import docs_page
+from serving.problem import (
+    INTERNAL,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    PROBLEM_TYPE,
+    Fault,
+    Problem,
+    QuestionRejected,
+    problem_of,
+)
+from serving.schema import MOST_CASES, read_question
+from serving.served import Served
+from serving.strict_json import BATCH_LIMIT_BYTES, BODY_LIMIT_BYTES, MEDIA_TYPE, parse, read_limited, require_json
+
+logger = logging.getLogger("cemrisk.serving")
+
+Provider = Callable[[], Mapping[Outcome, Served]]
+#: Told of every response: the route's pattern ("other" if none), the status, and the seconds that it took.
+Observer = Callable[[str, int, float], None]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+VERSION = "0.1.0"
+KNOWN_OUTCOMES = ("leakage", "refracture", "refracture-postop")
+
+#: Nothing of a page may come from another host, and no other page may frame it.
+SECURITY_HEADERS = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        b"form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+)
+
+
+def create_app(
+    provider: Provider, observe: Observer | None = None, metrics: Callable[[], tuple[bytes, str]] | None = None
+) -> FastAPI:
+    """The application.
+
+    ``provider`` gives what is served now, empty if nothing has been released; ``metrics`` the text of ``/metrics`` and
+    its media type.
+    """
+    # A redirect would answer a wrong address with a Location that repeats it, and lose the body of a POST.
+    app = FastAPI(
+        title="cemrisk", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
+    _add_questions(app, provider)
+    _add_descriptions(app, provider)
+    _add_pages(app)
+    if metrics is not None:
+        _add_metrics(app, metrics)
+    app.add_exception_handler(CemriskError, _on_cemrisk_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_middleware(Guard, observe=observe)
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    return app
+
+
+def _add_questions(app: FastAPI, provider: Provider) -> None:
+    async def risk(request: Request) -> Response:
+        """Risk of cement leakage and of a new vertebral fracture for one patient."""
+        value = await _json_of(request, BODY_LIMIT_BYTES)
+        return _json(_answered(value, provider()))
+
+    async def batch(request: Request) -> Response:
+        """The same for up to 1,000 patients: each gets an answer or its own problem, in the order of the cases."""
+        value = await _json_of(request, BATCH_LIMIT_BYTES)
+        return _json({"cases": [await _case(case, provider()) for case in _cases_of(value)]})
+
+    codes = (400, 413, 415, 422, 503)
+    app.add_api_route(
+        "/v1/risk",
+        risk,
+        methods=["POST"],
+        operation_id="risk",
+        openapi_extra=openapi.body("Question"),
+        responses=openapi.responses(openapi.ref("Answer"), *codes),
+    )
+    app.add_api_route(
+        "/v1/risk/batch",
+        batch,
+        methods=["POST"],
+        operation_id="risk_batch",
+        openapi_extra=openapi.body("Batch"),
+        responses=openapi.responses(openapi.ref("BatchAnswer"), *codes),
+    )
+
+
+def _add_descriptions(app: FastAPI, provider: Provider) -> None:
+    async def dictionary(request: Request) -> Response:
+        """All variables: kind, unit, limits, moment, which of them may be asked and which the models use."""
+        return _json(web.dictionary())
+
+    async def models(request: Request) -> Response:
+        """The released models."""
+        return _json({"models": {outcome: _described(served) for outcome, served in provider().items()}})
+
+    async def model(request: Request) -> Response:
+        """The card of a released model: what it was trained on, how good it is; and those of its fellows."""
+        return _json(_card(request.path_params["outcome"], provider()))
+
+    anything: dict[str, Any] = {"type": "object"}
+    outcome = {"name": "outcome", "in": "path", "required": True, "schema": {"enum": list(KNOWN_OUTCOMES)}}
+    app.add_api_route("/v1/dictionary", dictionary, operation_id="dictionary", responses=openapi.responses(anything))
+    app.add_api_route("/v1/models", models, operation_id="models", responses=openapi.responses(anything))
+    app.add_api_route(
+        "/v1/models/{outcome}",
+        model,
+        operation_id="model_card",
+        openapi_extra={"parameters": [outcome]},
+        responses=openapi.responses(anything, 404, 503),
+    )
+
+
+def _add_pages(app: FastAPI) -> None:
+    async def page(request: Request) -> Response:
+        return Response(web.asset("index.html"), media_type="text/html")
+
+    async def static(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in web.STATIC:
+            raise HTTPException(404)
+        return Response(web.asset(name), media_type=web.STATIC[name])
+
+    async def docs(request: Request) -> Response:
+        return Response(docs_page(app.openapi()), media_type="text/html")
+
+    async def document(request: Request) -> Response:
+        return _json(app.openapi())
+
+    for path, endpoint in (("/", page), ("/static/{name}", static), ("/docs", docs), ("/openapi.json", document)):
+        app.add_api_route(path, endpoint, include_in_schema=False)
+
+
+def _add_metrics(app: FastAPI, metrics: Callable[[], tuple[bytes, str]]) -> None:
+    async def measured(request: Request) -> Response:
+        text, media_type = await asyncio.to_thread(metrics)
+        return Response(text, media_type=media_type)
+
+    app.add_api_route("/metrics", measured, include_in_schema=False)
+
+
+async def _json_of(request: Request, limit_bytes: int) -> Any:
+    headers = request.headers
+    require_json(headers.get("content-type"), headers.get("content-encoding"))
+    return parse(await read_limited(request.stream(), headers.get("content-length"), limit_bytes))
+
+
+def _answered(value: Any, served: Mapping[Outcome, Served]) -> dict[str, Any]:
+    answered_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return answer(read_question(value), served, uuid.uuid4().hex, answered_at)
+
+
+def _cases_of(value: Any) -> list[Any]:
+    if not isinstance(value, dict) or set(value) != {"cases"} or not isinstance(value["cases"], list):
+        raise QuestionRejected([Fault("/cases", "wrong_type", "expected an object with one field, cases, a list")])
+    if not 1 <= len(value["cases"]) <= MOST_CASES:
+        raise QuestionRejected([Fault("/cases", "count", f"cases: expected 1 to {MOST_CASES} questions")])
+    return value["cases"]
+
+
+async def _case(value: Any, served: Mapping[Outcome, Served]) -> dict[str, Any]:
+    await asyncio.sleep(0)  # a batch must not keep single questions waiting until it is done
+    try:
+        return {"answer": _answered(value, served), "problem": None}
+    except CemriskError as error:
+        return {"answer": None, "problem": problem_of(error).as_json()}
+
+
+def _card(outcome: str, served: Mapping[Outcome, Served]) -> dict[str, Any]:
+    if outcome not in KNOWN_OUTCOMES:
+        raise HTTPException(404)
+    found = next((one for name, one in served.items() if name == outcome), None)
+    if found is None:
+        raise NotReady(f"no model of {outcome} has been released")
+    cards = {learner: asdict(model.card) for learner, model in found.release.models.items() if model.card is not None}
+    return {**_described(found), **cards[found.release.champion], "cards": cards}
+
+
+def _described(served: Served) -> dict[str, Any]:
+    return {**served.identity, "data_status": served.data_status, "notice": served.notice}
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(value), status, media_type=MEDIA_TYPE)
+
+
+def _problem(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(problem.as_json()), problem.status, headers, PROBLEM_TYPE)
+
+
+async def _on_cemrisk_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CemriskError)
+    return _problem(problem_of(error))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """Starlette's own: an address or a method that there is not."""
+    assert isinstance(error, HTTPException)
+    problem = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}.get(error.status_code, INTERNAL)
+    return _problem(problem, error.headers)
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            openapi_version="3.1.0",
+            summary="Risk of cement leakage and refracture before vertebroplasty or kyphoplasty",
+            routes=app.routes,
+        )
+        document["components"] = {"schemas": openapi.schemas()}
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+class Guard:
+    """Security headers on every response; a bug is answered by 500 without its message, which may hold a value."""
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], observe: Observer | None = None) -> None:
+        self._app, self._observe = app, observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status, since = 0, perf_counter()
+
+        async def guarded(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *SECURITY_HEADERS]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, guarded)
+        except Exception as error:
+            _log_bug(error)
+            if status:
+                raise ConnectionAbortedError("the response was cut off by a bug, see the log") from None
+            await _problem(INTERNAL)(scope, receive, guarded)
+        if self._observe is not None:
+            # The pattern, not the path: an address may hold anything, and every new one would make a new time series.
+            pattern = getattr(scope.get("route"), "path", "") or "other"  # "" is the mount that we are behind
+            self._observe(pattern, status, perf_counter() - since)
+
+
+def _log_bug(error: BaseException) -> None:
+    """The kind of the error and the lines it passed through; its message could repeat what was sent."""
+    places, at = [], error.__traceback__
+    while at is not None:
+        places.append(f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}")
+        at = at.tb_next
+    logger.error("%s at %s", type(error).__name__, " < ".join(reversed(places)))

@@ -1,0 +1,256 @@
+"""The OpenAPI 3.1 document: what a question may hold comes from the dictionary, as the reader's own tables do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from features.dictionary import Moment, Scope, Variable
+from features.outcome import CAUSES, ROUTES
+from features.rules import MOST_VERTEBRAE
+from serving.problem import PROBLEM_TYPE, TITLES
+from serving.schema import DETECTIONS, LONGEST_CASE_ID, MOMENTS, MOST_CASES, REQUIRED, accepted_variables
+from serving.served import HORIZONS_MONTHS
+
+Json = dict[str, Any]
+
+_JSON_TYPES = {"number": "number", "integer": "integer", "flag": "boolean", "multi": "array"}
+_PROBABILITY: Json = {"type": "number", "minimum": 0, "maximum": 1}
+_INTERVAL: Json = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+_TEXT: Json = {"type": "string"}
+
+
+def ref(name: str) -> Json:
+    """A reference to a schema of the document."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def variable_schema(variable: Variable, required: bool) -> Json:
+    """What one variable may be; null is unknown, except where a value is required."""
+    kind = _JSON_TYPES.get(variable.kind, "string")
+    schema: Json = {"type": kind if required else [kind, "null"], "description": _described(variable)}
+    if variable.kind == "multi":
+        schema |= {"items": {"enum": list(variable.choices)}, "uniqueItems": True, "minItems": 1}
+    elif variable.choices:
+        schema["enum"] = [*variable.choices] if required else [*variable.choices, None]
+    if variable.lowest is not None:
+        schema["minimum"] = variable.lowest
+    if variable.highest is not None:
+        schema["maximum"] = variable.highest
+    return schema
+
+
+def _described(variable: Variable) -> str:
+    unit = f", in {variable.unit}" if variable.unit else ""
+    usual = f" Treated patients have {variable.describe_plausible()}." if variable.describe_plausible() else ""
+    return f"{variable.label}{unit}. {variable.definition}.{usual}"
+
+
+def _facts(scope: Scope) -> Json:
+    """Variables of later moments are listed too: a question after surgery may hold them."""
+    required = REQUIRED[scope]
+    variables = accepted_variables(scope, Moment.POSTOP)
+    properties = {v.name: variable_schema(v, v.name in required) for v in variables}
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+
+
+def question_schema() -> Json:
+    """A question: what is said here is enforced; the rules across variables come on top."""
+    vertebrae = {"type": "array", "items": ref("Vertebra"), "minItems": 1, "maxItems": MOST_VERTEBRAE}
+    case_id = {
+        "type": ["string", "null"],
+        "minLength": 1,
+        "maxLength": LONGEST_CASE_ID,
+        "description": "A pseudonym of your own; never an admission number",
+    }
+    return {
+        "type": "object",
+        "properties": {
+            "case_id": case_id,
+            "moment": {"enum": [*MOMENTS, None], "description": "preop (the default): facts and plan before surgery"},
+            "detection": {"enum": [*DETECTIONS, None], "description": "How leaks will be looked for; CT by default"},
+            "patient": ref("Patient"),
+            "vertebrae": vertebrae,
+        },
+        "required": ["patient", "vertebrae"],
+        "additionalProperties": False,
+    }
+
+
+def _object(properties: Json, optional: tuple[str, ...] = ()) -> Json:
+    """An object of an answer: fields may be added to it later, none of these removed."""
+    return {"type": "object", "properties": properties, "required": [p for p in properties if p not in optional]}
+
+
+def _list(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+def _by_horizon(items: Json) -> Json:
+    count = len(HORIZONS_MONTHS)
+    return {"type": "array", "items": items, "minItems": count, "maxItems": count}
+
+
+def _what_if(by_horizon: bool) -> Json:
+    def wrap(schema: Json) -> Json:
+        return _by_horizon(schema) if by_horizon else schema
+
+    return _object(
+        {
+            "variable": _TEXT,
+            "level": {"type": ["string", "null"]},
+            "from": {},
+            "to": {},
+            "risk": wrap(_PROBABILITY),
+            "interval": wrap(_INTERVAL),
+            "difference": wrap({"type": "number"}),
+            "difference_interval": wrap(_INTERVAL),
+            "evidence": {"enum": ["trial", "association"]},
+        }
+    )
+
+
+def _explanation() -> Json:
+    entry = {"variable": _TEXT, "value": {}, "contribution": {"type": "number"}, "text": _TEXT}
+    return _object(
+        {
+            "horizon_months": {"type": "integer"},
+            "scale": {"enum": ["log_odds", "complementary_log_log"]},
+            "base": {"type": "number"},
+            "total": {"type": "number"},
+            "contributions": _list(_object(entry)),
+        },
+        optional=("horizon_months",),
+    )
+
+
+def _leakage() -> Json:
+    return _object(
+        {
+            "level": _TEXT,
+            "risk": _PROBABILITY,
+            "interval": _INTERVAL,
+            "average": _PROBABILITY,
+            "detection": {"enum": list(DETECTIONS)},
+            "routes": _object(dict.fromkeys(ROUTES, _PROBABILITY)),
+            "by_learner": {"type": "object", "additionalProperties": _PROBABILITY},
+            "explanation": ref("Explanation"),
+            "what_if": _list(_what_if(by_horizon=False)),
+        }
+    )
+
+
+def _refracture() -> Json:
+    risks = _by_horizon(_PROBABILITY)
+    return _object(
+        {
+            "horizons_months": _by_horizon({"type": "integer"}),
+            "risk": risks,
+            "interval": _by_horizon(_INTERVAL),
+            "average": risks,
+            "causes": _object(dict.fromkeys(CAUSES[:3], risks)),
+            "death": risks,
+            "by_learner": {"type": "object", "additionalProperties": risks},
+            "explanation": ref("Explanation"),
+            "what_if": _list(_what_if(by_horizon=True)),
+        }
+    )
+
+
+def answer_schema() -> Json:
+    """An answer to one question."""
+    nothing: Json = {"type": "null"}
+    missing = {
+        "variable": _TEXT,
+        "outcome": _TEXT,
+        "level": {"type": ["string", "null"]},
+        "horizon_months": {"type": ["integer", "null"]},
+        "lowest_risk": _PROBABILITY,
+        "highest_risk": _PROBABILITY,
+    }
+    warning = {
+        "code": _TEXT,
+        "variable": {"type": ["string", "null"]},
+        "level": {"type": ["string", "null"]},
+        "outcome": {"type": ["string", "null"]},
+        "detail": _TEXT,
+    }
+    return _object(
+        {
+            "request_id": _TEXT,
+            "answered_at": {"type": "string", "format": "date-time"},
+            "moment": {"enum": list(MOMENTS)},
+            "detection": {"enum": list(DETECTIONS)},
+            "data_status": {"enum": ["synthetic", "registry"]},
+            "notice": _TEXT,
+            "leakage": {"anyOf": [_list(_leakage()), nothing]},
+            "refracture": {"anyOf": [_refracture(), nothing]},
+            "missing": _list(_object(missing)),
+            "warnings": _list(_object(warning)),
+            "models": {"type": "object", "additionalProperties": ref("Model")},
+        }
+    )
+
+
+def problem_schema() -> Json:
+    """An error, RFC 9457."""
+    fault = _object({"pointer": _TEXT, "code": _TEXT, "detail": _TEXT})
+    return _object(
+        {
+            "type": _TEXT,
+            "title": _TEXT,
+            "status": {"type": "integer"},
+            "code": {"enum": list(TITLES)},
+            "detail": _TEXT,
+            "errors": _list(fault),
+        }
+    )
+
+
+def schemas() -> Json:
+    """All schemas of the document by name."""
+    version = {"version": _TEXT, "sha256": _TEXT}
+    by_learner = {"type": "object", "additionalProperties": _object(version)}
+    case = {
+        "answer": {"anyOf": [ref("Answer"), {"type": "null"}]},
+        "problem": {"anyOf": [ref("Problem"), {"type": "null"}]},
+    }
+    cases = {"type": "array", "items": ref("Question"), "minItems": 1, "maxItems": MOST_CASES}
+    return {
+        "Patient": _facts("patient"),
+        "Vertebra": _facts("vertebra"),
+        "Question": question_schema(),
+        "Batch": {
+            "type": "object",
+            "properties": {"cases": cases},
+            "required": ["cases"],
+            "additionalProperties": False,
+            "description": "A case that is not valid gets a problem in its place; the others are answered.",
+        },
+        "Explanation": _explanation(),
+        "Model": _object({"name": _TEXT, "learner": _TEXT, "training_id": _TEXT, **version, "by_learner": by_learner}),
+        "Answer": answer_schema(),
+        "BatchAnswer": _object({"cases": _list(_object(case))}),
+        "Problem": problem_schema(),
+    }
+
+
+def body(name: str) -> Json:
+    """The request body of an operation."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": ref(name)}}}}
+
+
+def responses(schema: Json, *codes: int) -> dict[int | str, Json]:
+    """200 with the schema, and a problem for each of the other statuses."""
+    problem = {"content": {PROBLEM_TYPE: {"schema": ref("Problem")}}}
+    texts = {
+        400: "Not JSON, or JSON that cannot be trusted",
+        404: "There is no such thing",
+        413: "The body is too large",
+        415: "The body is not declared as JSON",
+        422: "The question cannot be answered: errors says why",
+        503: "No model has been released",
+    }
+    answered: dict[int | str, Json] = {
+        200: {"description": "Answered", "content": {"application/json": {"schema": schema}}}
+    }
+    return answered | {code: {"description": texts[code], **problem} for code in codes}

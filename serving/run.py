@@ -1,0 +1,109 @@
+"""Starting the service: BentoML in a process of its own, ended with the one that started it."""
+
+from __future__ import annotations
+
+import ipaddress
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+
+from features.errors import UsageError
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 3000
+#: How long open requests may take to end once the service was asked to stop.
+GRACE_SECONDS = 10
+
+Handler = Callable[[int, FrameType | None], None]
+
+
+def serve_forever(
+    home: Path, environment: Mapping[str, str], host: str = DEFAULT_HOST, port: int = DEFAULT_PORT, workers: int = 1
+) -> int:
+    """Run the service on what is released under ``home`` until SIGINT or SIGTERM; returns an exit code.
+
+    ``environment``: of the child, which gets a few variables more. Raises ``UsageError`` for an address or a port that
+    cannot be served.
+    """
+    address = require_loopback(host)
+    if workers < 1:
+        raise UsageError("workers must be at least 1")
+    require_free(address, port)
+    command = [
+        sys.executable,
+        "-m",
+        "bentoml",
+        "serve",
+        "serving.service:Service",
+        "--host",
+        address,
+        "--port",
+        str(port),
+    ]
+    command += ["--timeout-graceful-shutdown", str(GRACE_SECONDS), "--working-dir", str(Path(__file__).parents[1])]
+    # A session of its own: Ctrl-C in a terminal would otherwise reach the child twice.
+    child = subprocess.Popen(command, env=_child_environment(home, environment, workers), start_new_session=True)
+    return _wait(child)
+
+
+def require_loopback(host: str) -> str:
+    """The address to bind. Raises ``UsageError`` unless only this machine can reach it: there are no keys yet."""
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        raise UsageError("host must be an address such as 127.0.0.1, or localhost") from None
+    if not address.is_loopback:
+        raise UsageError(
+            "host must be a loopback address: the service has no access keys, so nobody but this machine may reach it; "
+            "put a reverse proxy that asks for a login before it"
+        )
+    return str(address)
+
+
+def require_free(address: str, port: int) -> None:
+    """Raise ``UsageError`` if the port cannot be bound, before BentoML fails with a page of traceback."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except (OSError, OverflowError):
+            raise UsageError(
+                f"port {port} of {address} cannot be bound: something listens there, or it is not allowed"
+            ) from None
+
+
+def _child_environment(home: Path, environment: Mapping[str, str], workers: int) -> dict[str, str]:
+    return {
+        **environment,
+        "CEMRISK_HOME": str(home.resolve()),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_CONFIG_OPTIONS": f"services.cemrisk.workers={workers}",
+        # Arrays of a question are tiny: threads of the linear algebra would only get in each other's way.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def _wait(child: subprocess.Popen[bytes]) -> int:
+    """Hand signals on to the child and wait for its end: 0 if it was asked to stop, else what it ended with."""
+    asked: list[int] = []
+
+    def forward(number: int, _: FrameType | None) -> None:
+        asked.append(number)
+        child.send_signal(signal.SIGTERM)
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = child.wait()
+    finally:
+        if child.poll() is None:
+            child.terminate()
+            child.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0 if asked else (code or 0)

@@ -1,0 +1,95 @@
+"""The service as BentoML runs it: processes, health and metrics are BentoML's, every answer is the application's.
+
+The only module that imports bentoml and the only one here that reads the environment:
+
+    CEMRISK_HOME   where the released models lie (default: .cemrisk in the working folder)
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import bentoml
+from bentoml.metrics import Histogram, generate_latest
+
+from features.build import Outcome
+from features.errors import CemriskError
+from models.release import load_releases
+from serving.app import create_app
+from serving.served import Served, serve
+
+logger = logging.getLogger("cemrisk.serving")
+
+#: Spans, the access log and BentoML's own request metrics take most of the time of a small request. What they would
+#: tell stands in the application's histogram; addresses, which BentoML would make labels of, may hold anything.
+QUIET: dict[str, Any] = {
+    "tracing": {"excluded_urls": ".*"},
+    "logging": {"access": {"enabled": False}},
+    "metrics": {"enabled": False},
+}
+BUCKETS_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 4.0)
+
+
+class _Shelf:
+    """What a worker serves: empty until the service has loaded it."""
+
+    def __init__(self) -> None:
+        self.served: Mapping[Outcome, Served] = {}
+
+    def load(self, home: Path) -> None:
+        """Take what is released under ``home``; a damaged or foreign model leaves the service not ready."""
+        try:
+            self.served = serve(load_releases(home))
+        except CemriskError as error:
+            logger.error("nothing to serve: %s", error)
+
+    def get(self) -> Mapping[Outcome, Served]:
+        return self.served
+
+
+def _observer() -> Callable[[str, int, float], None]:
+    """Counts responses by route and status, with the time they took; made when the first response is sent."""
+    children: dict[tuple[str, int], Any] = {}
+    histograms: list[Any] = []
+
+    def observe(route: str, status: int, seconds: float) -> None:
+        child = children.get((route, status))
+        if child is None:
+            if not histograms:
+                name, text = "cemrisk_request_seconds", "Time to answer, by route and status"
+                histograms.append(Histogram(name, text, labelnames=("route", "status"), buckets=BUCKETS_SECONDS))
+            child = children[route, status] = histograms[0].labels(route=route, status=str(status))
+        child.observe(seconds)
+
+    return observe
+
+
+def _metrics() -> tuple[bytes, str]:
+    return generate_latest(), "text/plain; version=0.0.4; charset=utf-8"
+
+
+shelf = _Shelf()
+app = create_app(shelf.get, _observer(), _metrics)
+
+
+async def every_path(scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+    """The application. BentoML asks a Starlette application which paths it knows and answers all others by itself, in
+    plain text; of a bare function it cannot ask, so errors keep our form."""
+    await app(scope, receive, send)
+
+
+@bentoml.asgi_app(every_path, path="/")
+@bentoml.service(name="cemrisk", **QUIET)
+class Service:
+    """One worker."""
+
+    def __init__(self) -> None:
+        shelf.load(Path(os.environ.get("CEMRISK_HOME", ".cemrisk")))
+
+    def __is_ready__(self) -> bool:
+        """BentoML asks for ``/readyz``: 503 until there is a model to answer with."""
+        return bool(shelf.served)

@@ -1,0 +1,114 @@
+"""What an answer says in words, generated from the dictionary: a person reads these, a program reads the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from features.build import Predictor
+from features.dictionary import VARIABLES, Value
+
+#: On the link scale; a smaller contribution moves a risk of 20 % by less than 0.2 points.
+HARDLY = 0.01
+
+_POOLED = {"highest": "worst vertebra", "lowest": "lowest of the vertebrae", "sum": "all vertebrae together"}
+
+#: Where a derived value was taken from, if that deserves a word: code of the source -> (code of the warning, detail).
+SOURCE_NOTES: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "ct_value_hu": {
+            "hu_adjacent_mean": (
+                "ct_value_from_neighbours",
+                "the CT value is the mean of the neighbouring vertebrae, since hu_l1 is not known",
+            ),
+            "hu_index_vertebra": (
+                "ct_value_from_index_vertebra",
+                "the CT value is that of the fractured vertebra itself, which impaction raises: give hu_l1",
+            ),
+        },
+        "planned_viscosity": {
+            "product_conflict": (
+                "product_conflict",
+                "sources contradict each other about this cement, so its viscosity counts as unknown: state "
+                "planned_viscosity",
+            ),
+            "not_pmma": (
+                "product_not_pmma",
+                "the models know PMMA cements only, so the viscosity counts as unknown: state planned_viscosity",
+            ),
+            "product_unknown": (
+                "product_unknown",
+                "the cement is not in the catalogue, so its viscosity counts as unknown: state planned_viscosity",
+            ),
+            "product_class": (
+                "viscosity_from_product",
+                "the viscosity is the product's class; the state at injection counts: state planned_viscosity",
+            ),
+        },
+    }
+)
+
+
+def contribution_text(predictor: Predictor, value: Any, contribution: float, vertebrae: int) -> str:
+    """One line on what a variable does to the risk, beside the reference patient."""
+    direction = "raises the risk" if contribution > 0 else "lowers the risk"
+    if abs(contribution) < HARDLY:
+        direction = "hardly changes the risk"
+    if value is None:
+        return f"{label(predictor)}: not known; what is known beside it {direction}"
+    place = f" ({_POOLED[predictor.pool]})" if vertebrae > 1 and predictor.pool in _POOLED else ""
+    return f"{label(predictor)}: {_said(predictor, value)}{place}; {direction}"
+
+
+def label(predictor: Predictor) -> str:
+    """What the predictor is called in the dictionary: by its own name if it is a quantity, else its variable."""
+    return VARIABLES[shown_variable(predictor)].label
+
+
+def shown_variable(predictor: Predictor) -> str:
+    """The dictionary variable under which a contribution is reported.
+
+    A derived quantity goes by its own name (``ct_value_hu``, wherever it was measured), everything else by that of the
+    variable that a person states.
+    """
+    return predictor.name if predictor.shape == "continuous" else predictor.variable
+
+
+def _said(predictor: Predictor, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(value)
+    if isinstance(value, str):
+        return value
+    unit = VARIABLES[shown_variable(predictor)].unit
+    return f"{value:.4g} {unit}" if unit and unit != "count" else f"{value:.4g}"
+
+
+def evidence(variable: str, value: Value, was: Value | None) -> str:
+    """What stands behind a change of plan: ``trial`` (viscosity; zoledronate or none), otherwise ``association``."""
+    if variable == "planned_viscosity":
+        return "trial"
+    drugs = {value, was} - {None}
+    return "trial" if variable == "anti_osteoporosis_plan" and drugs <= {"none", "zoledronate"} else "association"
+
+
+def warning(
+    code: str, variable: str | None, level: str | None, detail: str, outcome: str | None = None
+) -> dict[str, Any]:
+    """One entry of ``warnings``."""
+    return {"code": code, "variable": variable, "level": level, "outcome": outcome, "detail": detail}
+
+
+def outside_range_text(predictor: Predictor, low: float, high: float) -> str:
+    unit = VARIABLES[shown_variable(predictor)].unit
+    return (
+        f"{label(predictor)} lies outside the {low:g} to {high:g} {unit}".rstrip()
+        + " of the patients that the model was trained on: the risk is an extrapolation"
+    )
+
+
+def not_used_texts(names: Sequence[str]) -> list[dict[str, Any]]:
+    """One warning for each variable that was stated for nothing."""
+    return [warning("not_used", name, None, f"{name} was read, but no released model uses it") for name in names]

@@ -1,0 +1,92 @@
+"""The service in a process of its own, as ``cemrisk serve`` starts it, with what it wrote."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+_START = """
+import os, sys
+from pathlib import Path
+from serving.run import serve_forever
+sys.exit(serve_forever(Path(sys.argv[1]), os.environ, port=int(sys.argv[2])))
+"""
+READY_WITHIN_SECONDS = 60
+
+
+@dataclass
+class Running:
+    """``url`` of the service, the ``process`` that started it, and the file of all that it wrote."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def wait_ready(self) -> None:
+        self._wait("/readyz")
+
+    def wait_alive(self) -> None:
+        self._wait("/livez")
+
+    def _wait(self, path: str) -> None:
+        until = time.monotonic() + READY_WITHIN_SECONDS
+        while time.monotonic() < until:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(self.url + path, timeout=5).status_code == 200:
+                    return
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.2)
+        raise AssertionError(f"{path} was not 200 within {READY_WITHIN_SECONDS} s: {self.log.read_text()}")
+
+    def workers(self) -> list[int]:
+        """Processes that answer, found among the descendants of the one that was started."""
+        return [pid for pid in _descendants(self.process.pid) if b"_bentoml_impl.worker.service" in _command(pid)]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ask it to stop and return its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=30)
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def _descendants(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return children + [one for child in children for one in _descendants(child)]
+    return []
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(home: Path, folder: Path) -> Iterator[Running]:
+    """Start the service on a free port; it is stopped at the end if the test did not do it."""
+    port, log = free_port(), folder / "service.log"
+    with log.open("wb") as file:
+        command = [sys.executable, "-c", _START, str(home), str(port)]
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=folder, env=dict(os.environ))
+    found = Running(f"http://127.0.0.1:{port}", process, log)
+    try:
+        yield found
+    finally:
+        if process.poll() is None:
+            found.stop()

@@ -1,0 +1,114 @@
+"""From an export to the patients and vertebrae that train a model, with a count of everyone who is left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features import outcome as outcomes
+from features.build import DETECTION_CODES, Matrix, Outcome, build
+from features.errors import TooLittleData
+from features.outcome import CAUSES, ROUTES, Leakage, Refracture
+from training.simulate.columns import SIMULATED_PREFIX
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Who trains a model: ``matrix`` and ``target`` row by row; ``left_out`` counts the others by reason."""
+
+    outcome: Outcome
+    matrix: Matrix
+    target: Leakage | Refracture
+    left_out: dict[str, int]
+    data_status: str
+
+    @property
+    def patient(self) -> NDArray[np.intp]:
+        """The patient of each row: what is split, resampled and clustered by."""
+        return self.target.patient
+
+    @property
+    def patients(self) -> int:
+        """How many different patients there are."""
+        return len(np.unique(self.patient))
+
+    @property
+    def events(self) -> dict[str, int]:
+        """How many events of each kind the cohort has."""
+        if isinstance(self.target, Leakage):
+            routes = np.nansum(self.target.routes, axis=0)
+            return {"any": int(self.target.leaked.sum())} | dict(zip(ROUTES, map(int, routes), strict=True))
+        return {cause: int((self.target.event_code == code).sum()) for code, cause in enumerate(CAUSES, start=1)}
+
+
+def cohort(columns: Columns, outcome: Outcome, patient_complete: NDArray[np.bool_] | None = None) -> Cohort:
+    """The cohort of an outcome from accepted records as columns.
+
+    ``patient_complete``: for each row whether all of its patient's rows were accepted; the others train no refracture
+    model, whose one row per patient needs all vertebrae. Raises ``TooLittleData`` if nobody is left.
+    """
+    order = _stable_order(columns)
+    columns = {name: values[order] for name, values in columns.items()}
+    complete = np.ones(len(order), dtype=bool) if patient_complete is None else patient_complete[order]
+    found = (_leakage if outcome == "leakage" else _refracture)(columns, complete)
+    if not len(found.matrix):
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in found.left_out.items() if count)
+        raise TooLittleData(f"no row can train {outcome} ({reasons or 'the export has no rows'})")
+    return found
+
+
+def _stable_order(columns: Columns) -> NDArray[np.intp]:
+    """Rows by patient, date and level: a boosted fit depends on the order of rows, so it may not be the file's."""
+    keys = [columns[name] for name in ("level", "procedure_date", "patient_id") if name in columns]
+    return np.lexsort([np.array([value or "" for value in key], dtype=str) for key in keys])
+
+
+def _leakage(columns: Columns, complete: NDArray[np.bool_]) -> Cohort:
+    patient = _codes(columns, ("patient_id",))
+    wanted = {name: columns.get(name, _empty(columns)) for name in ("leak_routes", "leak_modality")}
+    target, left_out = outcomes.leakage(dict(columns) | wanted, patient)
+    detection = np.array([DETECTION_CODES.get(m, np.nan) if m else np.nan for m in wanted["leak_modality"]])
+    kept = ~np.any(list(left_out.values()), axis=0)
+    matrix = build(columns, "leakage", detection=detection, patient=patient).take(kept)
+    return Cohort("leakage", matrix, target.take(kept), _counts(left_out), _status(columns))
+
+
+def _refracture(columns: Columns, complete: NDArray[np.bool_]) -> Cohort:
+    operation = _codes(columns, ("patient_id", "procedure_date"))
+    wanted = {"refracture": columns.get("refracture", _empty(columns))}
+    for name in ("refracture_days", "last_seen_days", "died"):
+        wanted[name] = columns.get(name, np.full(len(operation), np.nan))
+    target, left_out = outcomes.refracture(dict(columns) | wanted, operation)
+    first = np.sort(np.unique(operation, return_index=True)[1])
+    left_out["row_of_the_patient_rejected"] = np.bincount(operation, ~complete)[operation[first]] > 0
+    kept = ~np.any(list(left_out.values()), axis=0)
+    matrix = build(columns, "refracture", patient=operation).take(kept)
+    target = Refracture(target.event_code, target.days, _codes(columns, ("patient_id",))[first])
+    return Cohort("refracture", matrix, target.take(kept), _counts(left_out), _status(columns))
+
+
+def _codes(columns: Columns, names: tuple[str, ...]) -> NDArray[np.intp]:
+    """An integer per row for each different combination of the named columns."""
+    rows = len(columns["patient_id"])
+    keys = [np.array([value or "" for value in columns[name]], dtype=str) for name in names if name in columns]
+    joined = np.array(["\x1f".join(parts) for parts in zip(*keys, strict=True)]) if rows else np.zeros(0, dtype=str)
+    return np.unique(joined, return_inverse=True)[1].astype(np.intp)
+
+
+def _empty(columns: Columns) -> NDArray[Any]:
+    return np.full(len(columns["patient_id"]), None, dtype=object)
+
+
+def _counts(left_out: Mapping[str, NDArray[np.bool_]]) -> dict[str, int]:
+    return {reason: int(rows.sum()) for reason, rows in left_out.items()}
+
+
+def _status(columns: Columns) -> str:
+    simulated = any(str(value).startswith(SIMULATED_PREFIX) for value in columns["patient_id"])
+    return "synthetic" if simulated else "registry"

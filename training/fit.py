@@ -1,0 +1,276 @@
+"""The retraining job: from an export to registered versions, with everything needed to judge them."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.build import Outcome
+from features.dictionary import fingerprint
+from features.errors import InputRejected, TooLittleData, UsageError
+from features.registry import Export, read_export
+from models import Card, save
+from models.interface import Learner
+from models.release import OUTCOMES
+from training.cohort import Cohort, cohort
+from training.draw import figures_of
+from training.engine import Engine
+from training.promote import best_candidate
+from training.tracking import Logged, Store, Version
+from training.validate import CLASSES, FOLDS, LEARNERS, Validated, validate
+
+PACKAGES = ("numpy", "xgboost-cpu", "lifelines", "shap", "mlflow", "scikit-learn")
+_STATED_QUANTILES = (0.01, 0.99)
+#: Said at each step: what is being done, and how much of how much.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to train and from what. ``learner`` "all": every learner that the outcome has."""
+
+    export: Path
+    outcomes: tuple[Outcome, ...] = OUTCOMES
+    learner: str = "all"
+    seed: int = 0
+    dictionary: Path | None = None
+    mapping: Path | None = None
+    engine: Engine = "local"
+
+    def learners(self, outcome: Outcome) -> tuple[Learner, ...]:
+        """Raises ``UsageError`` for a learner that no outcome asked for has."""
+        if self.learner == "all":
+            return LEARNERS[outcome]
+        if self.learner not in LEARNERS[outcome] and len(self.outcomes) == 1:
+            has = " or ".join(LEARNERS[outcome])
+            raise UsageError(f"{self.learner} does not exist for {outcome}, whose events have times: choose {has}")
+        return tuple(name for name in LEARNERS[outcome] if name == self.learner)
+
+    @property
+    def no_such_learner(self) -> dict[Outcome, tuple[Learner, ...]]:
+        """For each outcome the learners asked for that do not exist for it."""
+        asked = {outcome: [name for name in CLASSES if self.learner in ("all", name)] for outcome in self.outcomes}
+        lacking = {outcome: tuple(n for n in names if n not in LEARNERS[outcome]) for outcome, names in asked.items()}
+        return {outcome: names for outcome, names in lacking.items() if names}
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The result for one outcome: versions, those who trained them, and the challenger if one passes the gate."""
+
+    outcome: Outcome
+    training_id: str
+    rows: int
+    patients: int
+    events: dict[str, int]
+    left_out: dict[str, int]
+    versions: list[Version]
+    challenger: Version | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the whole job did. accepted + rejected = read.
+
+    ``untrained``: the reason for each outcome that had too little data while another one was trained.
+    ``no_such_learner``: for each outcome the learners asked for that do not exist for it.
+    """
+
+    read: int
+    accepted: int
+    rejected: int
+    trained: list[Trained]
+    untrained: dict[Outcome, str] = field(default_factory=dict)
+    no_such_learner: dict[Outcome, tuple[Learner, ...]] = field(default_factory=dict)
+
+
+def train(job: Job, store: Store, progress: Progress = lambda what, done, total: None) -> Report:
+    """Check, features, fit, evaluate, log and register.
+
+    Raises ``InputRejected`` if no row of the export is accepted, ``TooLittleData`` if there is too little for every
+    outcome; an outcome that lacks data does not keep the others from being trained.
+    """
+    wanted = {outcome: job.learners(outcome) for outcome in job.outcomes}
+    progress("reading the export", 0, 1)
+    export = read_export(job.export, dictionary=job.dictionary, mapping=job.mapping)
+    if not len(export.positions):
+        raise InputRejected(
+            f"none of the {len(export.rows)} rows can be used: run cemrisk check on the export", export.all_findings
+        )
+    digest = _digest(job)
+    trained: list[Trained] = []
+    untrained: dict[Outcome, str] = {}
+    for outcome, learners in wanted.items():
+        try:
+            if learners:
+                trained.append(_train_outcome(job, store, export, outcome, learners, digest, progress))
+        except TooLittleData as error:
+            untrained[outcome] = str(error)
+    if not trained:
+        raise TooLittleData("; ".join(untrained.values()))
+    read, accepted, rejected = len(export.rows), len(export.positions), len(export.rejected)
+    return Report(read, accepted, rejected, trained, untrained, job.no_such_learner)
+
+
+def _train_outcome(
+    job: Job,
+    store: Store,
+    export: Export,
+    outcome: Outcome,
+    learners: tuple[Learner, ...],
+    digest: str,
+    progress: Progress,
+) -> Trained:
+    store.reconcile(outcome)
+    _sweep(store.home)
+    people = cohort(export.columns(), outcome, export.patient_complete)
+    training_id = f"{outcome}-{digest[:8]}-{os.urandom(4).hex()}"
+    results = validate(
+        people, learners, job.seed, job.engine, lambda done, total: progress(f"fitting {outcome}", done, total)
+    )
+    versions = []
+    for place, result in enumerate(results):
+        progress(f"logging {outcome}", place, len(results))
+        versions.append(_log(job, store, people, result, training_id, digest))
+    progress(f"logging {outcome}", len(results), len(results))
+    best = best_candidate(versions)
+    store.set_alias(outcome, "challenger", best.version if best else None)
+    # Read again, now that the alias is set.
+    ours = [version for version in store.versions(outcome) if version.training_id == training_id]
+    return Trained(
+        outcome,
+        training_id,
+        len(people.matrix),
+        people.patients,
+        people.events,
+        people.left_out,
+        ours,
+        next((version for version in ours if "challenger" in version.aliases), None),
+    )
+
+
+def _log(job: Job, store: Store, people: Cohort, result: Validated, training_id: str, digest: str) -> Version:
+    card = card_of(job, people, result, training_id, digest)
+    with _scratch(store.home) as folder:
+        sha256 = save(result.model, folder / "model", card)
+        logged = Logged(
+            learner=result.learner,
+            role=card.role,
+            folder=folder / "model",
+            sha256=sha256,
+            params=_params(card),
+            metrics=result.metrics,
+            figures=figures_of(people, result),
+            tags={
+                "training_id": training_id,
+                "outcome": people.outcome,
+                "validation": "cv",
+                "data_status": people.data_status,
+                "git_commit": _git_commit(),
+            },
+        )
+        return store.log(people.outcome, logged)
+
+
+def card_of(job: Job, people: Cohort, result: Validated, training_id: str, digest: str) -> Card:
+    """The model card: aggregates of the cohort, the settings and the out-of-sample metrics."""
+    low, high = np.nanquantile(people.matrix.values, _STATED_QUANTILES, axis=0)
+    return Card(
+        outcome=people.outcome,
+        learner=result.learner,
+        training_id=training_id,
+        role="comparator" if (people.outcome, result.learner) == ("leakage", "cox") else "model",
+        data_status=people.data_status,
+        data_digest=digest,
+        rows=len(people.matrix),
+        patients=people.patients,
+        events=people.events,
+        left_out=people.left_out,
+        training_range={
+            name: (float(a), float(b))
+            for name, a, b in zip(people.matrix.columns, low, high, strict=True)
+            if np.isfinite(a) and np.isfinite(b)
+        },
+        missing_share={
+            name: float(share)
+            for name, share in zip(people.matrix.columns, np.isnan(people.matrix.values).mean(axis=0), strict=True)
+        },
+        metrics=result.metrics,
+        settings=asdict(result.model.settings) | {"validation_folds": FOLDS},
+        packages={name: package_version(name) for name in PACKAGES},
+    )
+
+
+def _params(card: Card) -> dict[str, Any]:
+    """Parameters for MLflow: how it was fitted and to how many, never a patient's value."""
+    return {
+        "learner": card.learner,
+        "moment": card.moment,
+        "rows": card.rows,
+        "patients": card.patients,
+        "data_digest": card.data_digest,
+        "dictionary_fingerprint": fingerprint(),
+        **{f"events_{name}": count for name, count in card.events.items()},
+        **{f"left_out_{reason}": count for reason, count in card.left_out.items()},
+        **card.settings,
+    }
+
+
+def _digest(job: Job) -> str:
+    """sha256 of the export with its dictionary and mapping: the same data give the same digest."""
+    parts = [path.read_bytes() for path in (job.export, job.dictionary, job.mapping) if path is not None]
+    return hashlib.sha256(b"\x00".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def _git_commit() -> str:
+    """The commit of the code in use, if it stands in a checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+@contextmanager
+def _scratch(home: Path) -> Iterator[Path]:
+    """A folder for models on their way to MLflow, gone afterwards; locked as long as somebody works in it."""
+    folder = Path(tempfile.mkdtemp(prefix="fit-", dir=home))
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
+
+
+def _sweep(home: Path) -> None:
+    """Remove the folders that a killed training left: those that nobody holds."""
+    for folder in home.glob("fit-*"):
+        held = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(held)

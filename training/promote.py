@@ -1,0 +1,153 @@
+"""The gate between a trained version and the service, and the record of each decision.
+
+A version may be champion if, out of sample, it beats the base rate on log loss, its calibration slope and
+observed/expected lie within the limits below, and its AUC raises no alarm: above 0.85 published models of this field
+turned out to be artefacts. The Cox model of leakage is a comparator, for leakage has no time axis: it is promoted only
+by force.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from features.build import Outcome
+from features.errors import GateRefused, NotReady, UsageError
+from models.release import OUTCOMES, write_release
+
+if TYPE_CHECKING:
+    from training.tracking import Store, Version
+
+SLOPE_LIMITS = (0.80, 1.25)
+OE_LIMITS = (0.85, 1.18)
+AUC_ALARM = 0.85
+#: The horizon at which a refracture model is judged.
+SUFFIX = {"leakage": "", "refracture": "_m12"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of the gate: what was measured, what is asked, whether it holds."""
+
+    name: str
+    found: float
+    asked: str
+    passed: bool
+
+
+def gate(outcome: str, metrics: Mapping[str, float], role: str = "model") -> list[Check]:
+    """All conditions, passed or not; a metric that is missing fails its condition."""
+    end = SUFFIX[outcome]
+    loss, base = (metrics.get(f"{name}{end}", float("nan")) for name in ("log_loss", "log_loss_base"))
+    slope, oe, auc = (metrics.get(f"{name}{end}", float("nan")) for name in ("calibration_slope", "oe", "auc"))
+    return [
+        Check("log loss below the base rate's", loss, f"< {base:.4f}", loss < base),
+        Check(
+            "calibration slope",
+            slope,
+            f"{SLOPE_LIMITS[0]} to {SLOPE_LIMITS[1]}",
+            SLOPE_LIMITS[0] <= slope <= SLOPE_LIMITS[1],
+        ),
+        Check("observed / expected", oe, f"{OE_LIMITS[0]} to {OE_LIMITS[1]}", OE_LIMITS[0] <= oe <= OE_LIMITS[1]),
+        Check("AUC without alarm", auc, f"<= {AUC_ALARM}", auc <= AUC_ALARM),
+        Check("not a comparator", float(role == "model"), "role model", role == "model"),
+    ]
+
+
+def best_candidate(versions: list[Version]) -> Version | None:
+    """Of the versions of one training that pass the gate the one with the smallest out-of-sample log loss."""
+    passing = [v for v in versions if all(check.passed for check in gate(v.outcome, v.metrics, v.role))]
+    return min(passing, key=lambda v: v.metrics[f"log_loss{SUFFIX[v.outcome]}"], default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The record of a promotion or a rollback."""
+
+    at: str
+    action: str
+    outcome: str
+    version: str
+    learner: str
+    before: str | None
+    forced: bool
+    why: str
+    checks: list[Check]
+
+
+def promote(store: Store, outcome: str, number: str | None, *, force: bool = False, why: str = "") -> Decision:
+    """Move ``champion`` to a version, put its bundle in force, keep the record.
+
+    Without a number the challenger, the best version of the last training, is meant. Raises ``GateRefused`` with the
+    conditions that fail, unless ``force`` is given with a reason; ``UsageError``, ``NotReady``.
+    """
+    if outcome not in OUTCOMES:
+        raise UsageError(f"the outcome must be one of {', '.join(OUTCOMES)}")
+    if force and not why.strip():
+        raise UsageError("--force needs --why: the reason is kept in the decision record")
+    version = store.version(outcome, number) if number else _challenger(store, outcome)
+    checks = gate(outcome, version.metrics, version.role)
+    failed = [check for check in checks if not check.passed]
+    if failed and not force:
+        listed = "; ".join(f"{check.name} is {check.found:.3f}, asked {check.asked}" for check in failed)
+        raise GateRefused(f"{outcome} version {version.version} does not pass the gate: {listed}. See cemrisk compare")
+    return _decide(store, "promote", version, forced=bool(failed), why=why, checks=checks)
+
+
+def rollback(store: Store, outcome: str, *, why: str = "") -> Decision:
+    """Back to the champion before; raises ``NotReady`` if there was none."""
+    version = store.by_alias(outcome, "previous")
+    if version is None:
+        raise NotReady(f"{outcome} has no champion before the present one")
+    return _decide(
+        store, "rollback", version, forced=False, why=why, checks=gate(outcome, version.metrics, version.role)
+    )
+
+
+def _challenger(store: Store, outcome: str) -> Version:
+    found = store.by_alias(outcome, "challenger")
+    if found is not None:
+        return found
+    if not store.versions(outcome):
+        raise NotReady(f"nothing is trained for {outcome} yet: run cemrisk train EXPORT --outcome {outcome}")
+    raise GateRefused(f"no version of the last training of {outcome} passes the gate: see cemrisk compare")
+
+
+def _decide(store: Store, action: str, version: Version, *, forced: bool, why: str, checks: list[Check]) -> Decision:
+    outcome: Outcome = version.outcome  # type: ignore[assignment]
+    before = store.by_alias(outcome, "champion")
+    fellows = [v for v in store.versions(outcome) if v.training_id == version.training_id]
+    folders = {v.learner: store.folder(v) for v in fellows}
+    numbers = {v.learner: v.version for v in fellows}
+    decision = Decision(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        action=action,
+        outcome=outcome,
+        version=version.version,
+        learner=version.learner,
+        before=before.version if before else None,
+        forced=forced,
+        why=why,
+        checks=checks,
+    )
+    # The record first, then the service, then the aliases: whatever is cut short can be done again and is on record.
+    keep(store.home, decision)
+    write_release(store.home, outcome, version.learner, folders, numbers, version.training_id)
+    store.record(version, asdict(decision))
+    if before is not None and before.version != version.version:
+        store.set_alias(outcome, "previous", before.version)
+    store.set_alias(outcome, "champion", version.version)
+    return decision
+
+
+def keep(home: Path, decision: Decision) -> None:
+    """Append the decision to ``decisions.jsonl`` and wait until it is on disk."""
+    with (home / "decisions.jsonl").open("a") as file:
+        file.write(json.dumps(asdict(decision), sort_keys=True, default=str) + "\n")
+        file.flush()
+        os.fsync(file.fileno())

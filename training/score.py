@@ -1,0 +1,175 @@
+"""Batch risk: a file of cases in, a file of risks out, one output row per input row and in the same order."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.build import Outcome, build
+from features.dictionary import VARIABLES, Moment
+from features.errors import Finding, NotReady
+from features.outcome import HORIZON_DAYS, ROUTES
+from features.records import to_columns
+from features.registry import Row, read_export
+from models.release import Release, load_releases
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+LEAK_COLUMNS = ("leak_risk", "leak_risk_lo", "leak_risk_hi", *(f"leak_{route}" for route in ROUTES))
+REFRACTURE_COLUMNS = tuple(f"refracture_risk_m{months}{end}" for months in HORIZON_DAYS for end in ("", "_lo", "_hi"))
+HEADER = ("row", "patient_id", "level", *LEAK_COLUMNS, *REFRACTURE_COLUMNS, "warnings")
+#: Rows scored at once; patients are kept together.
+CHUNK_ROWS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What was done: rows written, how many of them without a leakage risk, and the input columns not looked at."""
+
+    rows: int
+    without_risk: int
+    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An input row as it is scored: its record as known before surgery, and what was found in it."""
+
+    row: Row
+    record: Mapping[str, Any]
+    findings: tuple[Finding, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing known before surgery rejects it; a faulty outcome does not matter here."""
+        return not any(found.rejects for found in self.findings)
+
+
+def score(
+    cases: Path,
+    out: Path,
+    home: Path,
+    *,
+    detection: str = "CT",
+    dictionary: Path | None = None,
+    mapping: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Scored:
+    """Write ``out``, whole or not at all. Raises ``NotReady`` if nothing is released."""
+    releases = load_releases(home)
+    if not releases:
+        raise NotReady("no model is released yet: run cemrisk train, then cemrisk promote")
+    export = read_export(cases, dictionary=dictionary, mapping=mapping)
+    prepared = [_case(row) for row in export.rows]
+    ignored = sorted({name for row in export.rows for name in row.record if not _known_before(name)})
+    partial = out.with_name(f".{out.name}.part")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        done = 0
+        for chunk in _chunks(prepared):
+            writer.writerows(_scored(chunk, releases, detection))
+            done += len(chunk)
+            progress(done, len(prepared))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(out)
+    return Scored(len(prepared), sum(not case.usable for case in prepared), tuple(ignored))
+
+
+def _known_before(name: str) -> bool:
+    variable = VARIABLES.get(name)
+    return variable is None or variable.known_at <= Moment.PLANNED
+
+
+def _case(row: Row) -> Case:
+    record = {name: value for name, value in row.record.items() if _known_before(name)}
+    return Case(row, record, tuple(found for found in row.findings if _known_before(found.variable)))
+
+
+def _chunks(cases: Sequence[Case]) -> list[list[Case]]:
+    """Runs of cases, cut only where no patient stands on both sides; one chunk if patients are scattered."""
+    last = {case.record.get("patient_id"): place for place, case in enumerate(cases)}
+    chunks: list[list[Case]] = [[]]
+    reach = -1
+    for place, case in enumerate(cases):
+        if len(chunks[-1]) >= CHUNK_ROWS and place > reach:
+            chunks.append([])
+        chunks[-1].append(case)
+        reach = max(reach, last[case.record.get("patient_id")])
+    return chunks
+
+
+def _scored(cases: list[Case], releases: Mapping[Outcome, Release], detection: str) -> list[list[str]]:
+    cells: list[dict[str, str]] = [_fixed(case) for case in cases]
+    warnings = [[f"{found.code}:{found.variable}" for found in case.findings] for case in cases]
+    usable = [place for place, case in enumerate(cases) if case.usable]
+    if usable and "leakage" in releases:
+        risks = _leakage(releases["leakage"], [cases[place].record for place in usable], detection)
+        for place, row in zip(usable, risks, strict=True):
+            cells[place] |= _cells(LEAK_COLUMNS, row)
+    if "refracture" in releases:
+        _add_refracture(cases, releases["refracture"], cells, warnings)
+    return [
+        [row.get(name, "") for name in HEADER[:-1]] + [";".join(said)]
+        for row, said in zip(cells, warnings, strict=True)
+    ]
+
+
+def _fixed(case: Case) -> dict[str, str]:
+    record = case.row.record
+    return {
+        "row": str(case.row.position),
+        "patient_id": str(record.get("patient_id") or ""),
+        "level": str(record.get("level") or ""),
+    }
+
+
+def _cells(names: Sequence[str], values: Floats) -> dict[str, str]:
+    return {name: repr(float(value)) for name, value in zip(names, values, strict=True) if np.isfinite(value)}
+
+
+def _leakage(release: Release, records: list[Mapping[str, Any]], detection: str) -> Floats:
+    """Risk, interval and routes of each record, shape (n, 7); routes come from the logistic version if need be."""
+    patient = _codes(records)
+    matrix = build(to_columns(records), "leakage", detection=detection, patient=patient)
+    margins = release.model.margins(matrix)
+    risk, interval = release.model.risk_of(margins), release.model.interval_of(margins)
+    return np.column_stack([risk, interval, release.routes(matrix, risk)])
+
+
+def _add_refracture(
+    cases: list[Case], release: Release, cells: list[dict[str, str]], warnings: list[list[str]]
+) -> None:
+    """A patient's risk on each of his rows; none if one of his rows is rejected."""
+    broken = {case.record.get("patient_id") for case in cases if not case.usable}
+    whole = [place for place, case in enumerate(cases) if case.record.get("patient_id") not in broken]
+    for place, case in enumerate(cases):
+        if case.usable and case.record.get("patient_id") in broken:
+            warnings[place].append("row_of_the_patient_rejected:refracture")
+    if not whole:
+        return
+    records = [cases[place].record for place in whole]
+    code = _codes(records)
+    margins = release.model.margins(build(to_columns(records), "refracture", patient=code))
+    columns = []
+    for days in HORIZON_DAYS.values():
+        columns += [release.model.risk_of(margins, days)[:, None], release.model.interval_of(margins, days)]
+    risks = np.hstack(columns)
+    for place, who in zip(whole, code, strict=True):
+        cells[place] |= _cells(REFRACTURE_COLUMNS, risks[who])
+
+
+def _codes(records: Sequence[Mapping[str, Any]]) -> Ints:
+    """0, 1, 2, … for each patient's operation in order of first appearance."""
+    seen: dict[Any, int] = {}
+    keys = [(record.get("patient_id"), record.get("procedure_date")) for record in records]
+    return np.array([seen.setdefault(key, len(seen)) for key in keys], dtype=np.intp)
