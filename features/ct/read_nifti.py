@@ -44,7 +44,7 @@ def decode_nifti(path: Path, folder: Path, role: str, limits: Limits) -> Header:
         shape = _shape(header, role, limits)
         affine = _affine(header, role)
         names = _skip_to_voxels(stream, header, role)
-        dtype = "int16" if role == "labels" or _stays_int16(header) else "float32"
+        dtype = _stored_as(header, role)
         digest = write_voxels(folder, _chunks(stream, header, shape, dtype, role))
     acquisition = _sidecar(path, role)
     return Header(shape[::-1], (2, 1, 0), dtype, affine.tolist(), "nifti", hashed(digest), acquisition, names)
@@ -114,8 +114,12 @@ def _read(stream: Stream, size: int, role: str) -> bytes:
     return data
 
 
-def _stays_int16(header: Any) -> bool:
-    return int(header["datatype"]) in (4, 2, 256) and _scaling(header) == (1.0, 0.0)
+def _stored_as(header: Any, role: str) -> str:
+    """The smallest type that holds the voxels: what a large scan costs is mostly reading and writing them."""
+    plain = _scaling(header) == (1.0, 0.0)
+    if role == "labels":
+        return "uint8" if plain and int(header["datatype"]) == 2 else "int16"
+    return "int16" if plain and int(header["datatype"]) in (4, 2, 256) else "float32"
 
 
 def _scaling(header: Any) -> tuple[float, float]:
@@ -141,9 +145,14 @@ def _chunks(stream: Stream, header: Any, shape: tuple[int, int, int], dtype: str
 def _checked(values: NDArray[Any], dtype: str, role: str) -> NDArray[Any]:
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise refuse("not_finite", "The image holds values that are no numbers: export it again.", role)
-    if role == "labels" and ((values < 0).any() or (values > 32767).any() or (values != np.rint(values)).any()):
+    if role == "labels" and values.dtype != np.uint8 and not _are_labels(values):
         raise refuse("not_labels", "The label map holds values that are no whole label numbers: supply labels.", role)
-    return values.astype(dtype)
+    return values.astype(dtype, copy=False)
+
+
+def _are_labels(values: NDArray[Any]) -> bool:
+    whole = values.dtype.kind in "iu" or bool((values == np.rint(values)).all())
+    return whole and bool((values >= 0).all()) and bool((values <= 32767).all())
 
 
 def _sidecar(path: Path, role: str) -> Acquisition:

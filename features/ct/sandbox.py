@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +34,23 @@ def opened(path: Path, role: str, limits: Limits) -> Iterator[tuple[Volume, Head
         _run(path, folder, role, limits)
         volume, header = read(folder)
         yield canonical(volume), header
+
+
+@contextmanager
+def opened_together(
+    image: Path, labels: Path, limits: Limits
+) -> Iterator[tuple[tuple[Volume, Header], tuple[Volume, Header]]]:
+    """Image and labels as ``opened`` gives them, decoded side by side. A fault of the image is reported first."""
+    with tempfile.TemporaryDirectory(prefix="cemrisk-ct-") as name, ThreadPoolExecutor(2) as pool:
+        folders = Path(name) / "image", Path(name) / "labels"
+        jobs = []
+        for path, folder, role in zip((image, labels), folders, ("image", "labels"), strict=True):
+            folder.mkdir()
+            jobs.append(pool.submit(_run, path, folder, role, limits))
+        for job in jobs:
+            job.result()
+        (scan, scan_header), (marked, header) = (read(folder) for folder in folders)
+        yield (canonical(scan), scan_header), (canonical(marked), header)
 
 
 def _run(path: Path, folder: Path, role: str, limits: Limits) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
 from features.ct.labels import LEVELS, Labels, check_grid, neighbour, understand
@@ -12,7 +11,7 @@ from features.ct.measure import Measured, measure_all
 from features.ct.overlay import draw
 from features.ct.raw import Header
 from features.ct.report import Json, build
-from features.ct.sandbox import opened
+from features.ct.sandbox import opened_together
 from features.ct.volume import Volume
 from features.errors import UsageError
 
@@ -40,9 +39,7 @@ def measure_scan(
     several becomes a warning.
     """
     bounds = limits or Limits()
-    with ExitStack() as stack:
-        scan, header = stack.enter_context(opened(image, "image", bounds))
-        marked, marked_header = stack.enter_context(opened(labels, "labels", bounds))
+    with opened_together(image, labels, bounds) as ((scan, header), (marked, marked_header)):
         found = understand(marked, marked_header.names, scheme, told or {})
         check_grid(scan, found)
         return _report(scan, header, found, marked_header, level, moment, overlay, progress)
