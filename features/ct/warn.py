@@ -13,6 +13,7 @@ from features.ct.raw import Header
 
 Json = dict[str, Any]
 THICK_SLICES_MM = 3.0
+FEWEST_SLICES = 5
 #: Kernels that sharpen edges raise noise and cortical HU: Siemens (B60 and up, Br/Hr/Bl 60 and up), GE, Philips, Canon.
 _SHARP = re.compile(r"^(?:[BHUTID][RLVPUF]?[6-9]\d|BONE|EDGE|LUNG|DETAIL|ULTRA|Y[A-E]|E[A-C]?$|D$|FC(?:3|5|8)\d)", re.I)
 
@@ -60,6 +61,9 @@ def vertebra_warnings(one: Measured, scan: Header, moment: str) -> list[Json]:
         found.append(("gas", "Gas lies in the region of the CT value: it was left out."))
     if not math.isfinite(region.mean_hu):
         found.append(("no_ct_value", "Too little trabecular bone is left for a CT value."))
+    if float(np.nanmedian(one.body.top - one.body.bottom)) < FEWEST_SLICES * float(one.scan.spacing_mm.max()):
+        detail = f"The body is less than {FEWEST_SLICES} voxels tall: its CT value holds some of its endplates."
+        found.append(("few_slices", detail))
     if not one.shell.assessable:
         found.append(("breach_not_assessable", f"Breaches are not judged: {one.shell.reason}."))
     return [{"code": code, "level": one.level, "detail": detail} for code, detail in found]
