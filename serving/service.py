@@ -7,6 +7,7 @@ The only module that imports bentoml and the only one here that reads the enviro
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -31,6 +32,8 @@ QUIET: dict[str, Any] = {
     "logging": {"access": {"enabled": False}},
     "metrics": {"enabled": False},
 }
+#: Objects made, less those freed, before the collector looks for cycles: an answer makes some thousand and no cycle.
+GARBAGE_THRESHOLD = 20_000
 BUCKETS_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 4.0)
 
 
@@ -89,6 +92,10 @@ class Service:
 
     def __init__(self) -> None:
         shelf.load(Path(os.environ.get("CEMRISK_HOME", ".cemrisk")))
+        # What is loaded by now stays; without this the collector walks all of it every few hundred answers.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GARBAGE_THRESHOLD)
 
     def __is_ready__(self) -> bool:
         """BentoML asks for ``/readyz``: 503 until there is a model to answer with."""
