@@ -321,6 +321,28 @@ def run_score(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def add_ct(verbs: Verbs) -> None:
+    """``cemrisk ct``"""
+    from features.ct.arguments import EXAMPLE, add_arguments
+
+    parser = _verb(
+        verbs,
+        "ct",
+        run_ct,
+        "Measure labelled vertebrae in a CT",
+        EXAMPLE,
+        "Prints each value with the voxels that it is of; with --question a question that cemrisk serve answers.",
+    )
+    add_arguments(parser)
+
+
+def run_ct(arguments: argparse.Namespace) -> int:
+    """Measure and write."""
+    from features.ct.command import run
+
+    return run(arguments)
+
+
 def add_serve(verbs: Verbs) -> None:
     """``cemrisk serve``"""
     parser = _verb(
@@ -352,6 +374,7 @@ VERBS: tuple[Callable[[Verbs], None], ...] = (
     add_promote,
     add_rollback,
     add_score,
+    add_ct,
     add_serve,
     add_dictionary,
 )

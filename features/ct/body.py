@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from features.ct.frame import Frame, frame_from, unit
-from features.ct.volume import Floats, Volume
+from features.ct.volume import Floats, Volume, grow
 from features.errors import ImageRejected
 
 Mask = NDArray[np.bool_]
@@ -31,10 +31,6 @@ class Grid:
     x: Floats
     y: Floats
     z: Floats
-
-    def points(self) -> Floats:
-        """Local coordinates, shape (nx, ny, nz, 3)."""
-        return np.stack(np.meshgrid(self.x, self.y, self.z, indexing="ij"), axis=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,11 @@ class Body:
         ).astype(int)
         shape = np.array(self.mask.shape)
         inside = ((index >= 0) & (index < shape)).all(axis=1)
-        reach = ndimage.binary_dilation(self.mask, iterations=max(1, round(0.9 * self.spacing_mm / step)))
+        wider = max(1, round(0.9 * self.spacing_mm / step))
+        (found_at,) = ndimage.find_objects(self.mask.astype(np.uint8))
+        box = grow(found_at, wider, self.mask.shape)
+        reach = np.zeros_like(self.mask)
+        reach[box] = ndimage.binary_dilation(self.mask[box], iterations=wider)
         found = np.zeros(len(local), dtype=bool)
         found[inside] = reach[tuple(index[inside].T)]
         return found & (local[:, 1] >= self.wall_y(local[:, 0], local[:, 2]))
@@ -96,7 +96,9 @@ def separate(label: Volume, frame: Frame) -> Body:
 
 
 def _cut(label: Volume, frame: Frame, grid: Grid, spacing_mm: float) -> Body:
-    occupancy = label.sample(frame.to_mm(grid.points()), outside=0.0)
+    start = frame.to_mm(np.array([grid.x[0], grid.y[0], grid.z[0]]))
+    shape = (len(grid.x), len(grid.y), len(grid.z))
+    occupancy = label.sample_grid(start, grid.step_mm * frame.axes, shape)
     inside = occupancy >= 0.5
     line, offset = _posterior_wall(inside, grid)
     wall = line[0] + line[1] * grid.z[None, :] + offset[:, None]

@@ -56,8 +56,10 @@ class Cement:
         return frozenset(leak.route for leak in self.leaks)
 
 
-def measure_cement(body: Body, scan: Volume, label: Volume, others: Volume, trabecular_hu: float) -> Cement | None:
-    """Cement around ``body``, or None. ``label`` is this vertebra (0/1), ``others`` the remaining ones (0/1)."""
+def measure_cement(
+    body: Body, scan: Volume, label: Volume, others: Callable[[], Volume], trabecular_hu: float
+) -> Cement | None:
+    """Cement around ``body``, or None. ``label`` is this vertebra (0/1), ``others`` makes the remaining ones (0/1)."""
     cement = _cement_mask(scan, trabecular_hu)
     if not cement.any():
         return None
@@ -65,7 +67,7 @@ def measure_cement(body: Body, scan: Volume, label: Volume, others: Volume, trab
     points = scan.to_mm(index.astype(float))
     local = body.frame.to_local(points)
     inside = _inside(body, local, scan)
-    own = _own(body, local) & (others.sample(points, 0.0, order=0) < 0.5)
+    own = _own(body, local) & (others().sample(points, 0.0, order=0) < 0.5)
     if (inside & own).sum() * scan.voxel_volume_mm3 < 1000 * SMALLEST_ML:
         return None
     in_arch = (

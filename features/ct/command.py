@@ -1,4 +1,4 @@
-"""What ``cemrisk ct`` does: its arguments, and one function that runs it."""
+"""What ``cemrisk ct`` does, from its arguments (``features.ct.arguments``) to its files."""
 
 from __future__ import annotations
 
@@ -11,35 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from features.ct.labels import LEVELS, SCHEMES
 from features.ct.registry_join import Joined, join
+from features.ct.report import complete
 from features.ct.scan import measure_scan
+from features.ct.schemes import LEVELS
 from features.ct.totalsegmentator import make_labels
 from features.dictionary import VARIABLES
 from features.errors import UsageError
 from features.registry.cells import write
 from features.registry.export import read_export
 from features.variable import Value
-
-#: Shown by ``cemrisk ct --help``.
-EXAMPLE = "cemrisk ct scan.nii.gz --labels vertebrae.nii.gz --level L1 --overlay l1.png"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``cemrisk ct``."""
-    add = parser.add_argument
-    add("image", type=Path, help="DICOM series (folder or zip) or NIfTI; with --registry a folder of patients' folders")
-    add("--labels", type=Path, metavar="SEG", help="labels of the vertebrae: NIfTI or DICOM-SEG")
-    add("--level", choices=LEVELS, metavar="L1", help="measure this level only (default: all labelled ones)")
-    add("--label-value", action="append", default=[], metavar="N", help="label value of --level; or LEVEL=N")
-    add("--scheme", choices=("auto", *SCHEMES), default="auto", help="meaning of the label values (%(default)s)")
-    add("--moment", choices=("preop", "postop"), default="preop", help="postop: look for cement (default: %(default)s)")
-    add("--out", type=Path, metavar="FILE", help="write the result here instead of standard output")
-    add("--overlay", type=Path, metavar="FILE.png", help="draw the planes, the region and the corners")
-    add("--registry", type=Path, metavar="EXPORT", help="fill the gaps of this export with what the scans show")
-    add("--dictionary", type=Path, metavar="DD.csv", help="REDCap data dictionary of the export")
-    add("--mapping", type=Path, metavar="MAP.toml", help="mapping file of the export")
-    add("--json", action="store_true", help="with --registry: print the summary as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,7 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def run_scan(arguments: argparse.Namespace) -> int:
-    """One scan to JSON."""
+    """One scan to JSON: the report, or the question that it completes."""
+    question = _question(arguments.question)
     with tempfile.TemporaryDirectory(prefix="cemrisk-ct-") as name:
         labels = arguments.labels or make_labels(arguments.image, Path(name) / "labels.nii.gz")
         report = measure_scan(
@@ -65,8 +47,21 @@ def run_scan(arguments: argparse.Namespace) -> int:
             overlay=arguments.overlay,
             progress=_say_level,
         )
-    _write(json.dumps(report, indent=2, allow_nan=False) + "\n", arguments.out)
+    result = report if question is None else complete(report, question)
+    _write(json.dumps(result, indent=2, allow_nan=False) + "\n", arguments.out)
     return 0
+
+
+def _question(path: Path | None) -> Any:
+    """The question to complete, read before anything is measured; None without one."""
+    if path is None:
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError("The file of --question cannot be read: check its path.") from error
+    except ValueError as error:
+        raise UsageError("The file of --question is no JSON: it must hold a question as /v1/risk takes it.") from error
 
 
 def told_values(level: str | None, given: list[str]) -> dict[str, int]:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from features.ct.body import Body, Mask
-from features.ct.volume import Array, Floats, Volume
+from features.ct.volume import Array, Floats, Volume, depth_mm
 
 #: Below the first a voxel holds gas, above the second cement or metal, HU.
 GAS_HU, FOREIGN_HU = -150.0, 1000.0
@@ -88,7 +88,7 @@ def measure_density(body: Body, scan: Volume) -> Density:
 def _clean(scan: Volume) -> Mask:
     """Voxels that are neither gas nor foreign nor beside such a one (which would be a mixture)."""
     strange = (scan.voxels < GAS_HU) | (scan.voxels > FOREIGN_HU)
-    return np.asarray(~ndimage.binary_dilation(strange))
+    return np.asarray(~ndimage.binary_dilation(strange) if strange.any() else ~strange)
 
 
 def _near(body: Body, scan: Volume) -> Array:
@@ -114,8 +114,7 @@ def lookup(values: Array, body: Body, local: Floats, outside: float) -> Floats:
 
 def _depth(body: Body, local: Floats) -> Floats:
     """Distance of local points to the body's surface, mm; 0 outside."""
-    distance = ndimage.distance_transform_edt(body.mask) * body.grid.step_mm
-    return lookup(distance, body, local, 0.0)
+    return lookup(depth_mm(body.mask, body.grid.step_mm), body, local, 0.0)
 
 
 def _lateral_inset(scan: Volume) -> float:

@@ -64,10 +64,9 @@ def resample(label: Volume, step_mm: float, sigma_mm: float) -> Volume:
     counts = np.ceil((high - low) / step_mm).astype(int) + 1
     # centred, so that the grid does not depend on which corner of the scan is counted from
     start = (low + high) / 2 - (counts - 1) * step_mm / 2
-    grid = np.stack(np.meshgrid(*[np.arange(n) * step_mm for n in counts], indexing="ij"), axis=-1) + start
     # a voxel much finer than the step would alias: average first
     fine = Volume(ndimage.gaussian_filter(label.voxels.astype(np.float32), _antialias(label, step_mm)), label.affine)
-    values = fine.sample(grid, outside=0.0)
+    values = fine.sample_grid(start, step_mm * np.eye(3), (int(counts[0]), int(counts[1]), int(counts[2])))
     affine = np.diag([step_mm, step_mm, step_mm, 1.0])
     affine[:3, 3] = start
     return Volume(ndimage.gaussian_filter(values, sigma_mm / step_mm), affine)

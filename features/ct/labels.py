@@ -6,29 +6,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from types import MappingProxyType
 
 import numpy as np
 from scipy import ndimage
 
 from features.ct.limits import refuse
+from features.ct.schemes import LEVELS, SCHEMES
 from features.ct.volume import Box, Floats, Volume, box_of_points
 from features.errors import UsageError
 
-#: Levels from head to foot; a vertebra's neighbours stand beside it here.
-LEVELS = (*(f"T{n}" for n in range(1, 13)), *(f"L{n}" for n in range(1, 6)))
-
-SCHEMES: Mapping[str, Mapping[int, str]] = MappingProxyType(
-    {
-        "verse": MappingProxyType({7 + n: f"T{n}" for n in range(1, 13)} | {19 + n: f"L{n}" for n in range(1, 6)}),
-        "totalsegmentator": MappingProxyType(
-            {32 - n: f"L{n}" for n in range(1, 6)} | {44 - n: f"T{n}" for n in range(1, 13)}
-        ),
-        "totalsegmentator-v1": MappingProxyType(
-            {23 - n: f"L{n}" for n in range(1, 6)} | {35 - n: f"T{n}" for n in range(1, 13)}
-        ),
-    }
-)
 _NAME = re.compile(r"(?<![A-Za-z0-9])(T1[0-2]|T[1-9]|L[1-5])(?![0-9A-Za-z])")
 
 
@@ -70,18 +56,26 @@ def understand(volume: Volume, names: Mapping[int, str], scheme: str, told: Mapp
 
 
 def _boxes(volume: Volume) -> dict[int, Box]:
-    """The box of every value above 0, read slab by slab so that no copy of the whole map is made."""
+    """The box of every value above 0, read slab by slab in the order of storage: no copy of the whole map is made."""
     found: dict[int, Box] = {}
-    stored = volume.voxels
-    for start in range(0, stored.shape[2], 16):
-        slab = np.ascontiguousarray(stored[:, :, start : start + 16])
-        if not slab.any():
+    order = np.argsort([-abs(step) for step in volume.voxels.strides])
+    stored = volume.voxels.transpose(order)
+    for start in range(0, stored.shape[0], 16):
+        slab = stored[start : start + 16]
+        rows = np.flatnonzero(slab.any(axis=2).any(axis=0))
+        if len(rows) == 0:
             continue
-        for value, box in enumerate(ndimage.find_objects(slab), 1):
+        part = np.ascontiguousarray(slab[:, rows[0] : rows[-1] + 1])
+        for value, box in enumerate(ndimage.find_objects(part), 1):
             if box is not None:
-                shifted = (box[0], box[1], slice(box[2].start + start, box[2].stop + start))
-                found[value] = _union(found[value], shifted) if value in found else shifted
+                shifted = [_shifted(box[0], start), _shifted(box[1], int(rows[0])), box[2]]
+                x, y, z = (shifted[int(axis)] for axis in np.argsort(order))
+                found[value] = _union(found[value], (x, y, z)) if value in found else (x, y, z)
     return found
+
+
+def _shifted(part: slice, by: int) -> slice:
+    return slice(part.start + by, part.stop + by)
 
 
 def _union(a: Box, b: Box) -> Box:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from features.errors import ImageRejected
 #: Changes with every change of a measure's definition.
 METHOD_VERSION = "1"
 _SCAN_MARGIN_MM = 22.0
+_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,21 @@ def measure_all(
     centres = {level: body_centre(_label(labels, level)) for level in labels.boxes}
     measured: dict[str, Measured] = {}
     failed: dict[str, str] = {}
-    # the matrices are tiny: threads would only wait for each other
-    with threadpool_limits(limits=1):
-        for level in levels:
+
+    def attempt(level: str) -> Measured | str:
+        try:
+            return measure_one(scan, labels, level, _up(level, centres), centres[level])
+        except ImageRejected as error:
+            return str(error)
+
+    # the matrices are tiny: BLAS threads would only wait for each other, while whole vertebrae go well side by side
+    with threadpool_limits(limits=1), ThreadPoolExecutor(_AT_ONCE) as pool:
+        for level, found in zip(levels, pool.map(attempt, levels), strict=True):
             progress(level)
-            try:
-                measured[level] = measure_one(scan, labels, level, _up(level, centres), centres[level])
-            except ImageRejected as error:
-                failed[level] = str(error)
+            if isinstance(found, str):
+                failed[level] = found
+            else:
+                measured[level] = found
     return measured, failed
 
 
@@ -82,7 +91,6 @@ def measure_one(scan: Volume, labels: Labels, level: str, up: Floats, centre: Fl
     whole = not _cut(scan, labels.volume, label, index)
     density = measure_density(body, part)
     trabecular = density.eroded.mean_hu
-    others = _others(labels, level)
     return Measured(
         level=level,
         body=body,
@@ -92,7 +100,7 @@ def measure_one(scan: Volume, labels: Labels, level: str, up: Floats, centre: Fl
         density=density,
         shell=measure_shell(body, part, trabecular),
         cleft_ml=cleft_volume_ml(body, part, trabecular),
-        cement=measure_cement(body, part, label, others, trabecular),
+        cement=measure_cement(body, part, label, lambda: _others(labels, level), trabecular),
         index=index + np.array([p.start for p in _label_box(labels, level)]),
         scan=part,
         box_start=(box[0].start, box[1].start, box[2].start),

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.ct.volume import Volume
-
 VOXELS_FILE, HEADER_FILE = "voxels.raw", "header.json"
 
 
@@ -65,13 +63,3 @@ def write_voxels(folder: Path, chunks: Iterable[NDArray[Any]]) -> str:
 
 def write_header(folder: Path, header: Header) -> None:
     (folder / HEADER_FILE).write_text(json.dumps(asdict(header)), encoding="utf-8")
-
-
-def read(folder: Path) -> tuple[Volume, Header]:
-    """The decoded volume, its voxels mapped from the file (read only), and its header."""
-    stored = json.loads((folder / HEADER_FILE).read_text(encoding="utf-8"))
-    acquisition = Acquisition(**stored.pop("acquisition"))
-    names = {int(key): name for key, name in stored.pop("names").items()}
-    header = Header(**stored, acquisition=acquisition, names=names)
-    voxels = np.memmap(folder / VOXELS_FILE, dtype=header.dtype, mode="r", shape=tuple(header.shape))
-    return Volume(voxels.transpose(header.axes), np.array(header.affine)), header

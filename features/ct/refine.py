@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
-from scipy.optimize import least_squares
 from scipy.special import ndtr
 
 from features.ct.body import Body, outline
@@ -37,6 +36,8 @@ def refine_plates(body: Body, plates: tuple[Plate, Plate], scan: Volume) -> tupl
 
 
 def _refine(body: Body, plate: Plate, scan: Volume, side: float) -> Plate:
+    from scipy.optimize import least_squares  # slow to import, and fine scans do not need it
+
     local, hu = _voxels_near(body, plate, scan, side)
     if len(hu) < 40:
         return plate

@@ -13,13 +13,16 @@ import numpy as np
 from features import fracture_severity
 from features.ct.density import Region
 from features.ct.heights import plate_angle_deg
-from features.ct.labels import LEVELS, Labels, neighbour
+from features.ct.labels import Labels, neighbour
 from features.ct.measure import METHOD_VERSION, Measured, coarse
 from features.ct.raw import Header
+from features.ct.schemes import LEVELS
 from features.ct.shell import BREACH_WIDTH_MM, FORAMEN_WIDTH_MM
 from features.ct.volume import Array
 from features.ct.warn import scan_warnings, vertebra_warnings
+from features.ct.warnings import entry
 from features.dictionary import VARIABLES
+from features.errors import UsageError
 from features.records import to_columns
 
 Json = dict[str, Any]
@@ -60,7 +63,7 @@ def build(measured: Mapping[str, Measured], failed: Mapping[str, str], scan: Hea
     vertebrae = []
     for level in (level for level in LEVELS if level in shown):
         if level in failed:
-            warnings.append({"code": "not_measured", "level": level, "detail": failed[level]})
+            warnings.append(entry("not_measured", level, failed[level]))
             continue
         kept, refused = _within_limits(values[level], level)
         found = vertebra_warnings(measured[level], scan, moment) + refused
@@ -70,7 +73,7 @@ def build(measured: Mapping[str, Measured], failed: Mapping[str, str], scan: Hea
         "schema": "cemrisk-ct/1",
         "moment": moment,
         "scan": _scan(scan, labels),
-        "patient": {"values": {n: _json(v) for n, v in patient.items()}},
+        "patient": {"values": {n: {**_json(v), "level": level} for n, (level, v) in patient.items()}},
         "vertebrae": vertebrae,
         "warnings": warnings,
     }
@@ -80,24 +83,42 @@ def query(report: Json, patient: Json, plan: Mapping[str, Json] | None = None) -
     """A body for ``POST /v1/risk``: the report's values, ``patient`` (age_years, sex, ...) and by level a ``plan``.
 
     Only levels named in ``plan`` (all, without one) are asked about. Every value a report holds is within the
-    dictionary's limits, so that nothing has to be edited. The warnings go along as ``query_warnings`` says.
+    dictionary's limits and its warnings go along as ``ct``, so that nothing has to be edited.
     """
-    chosen = [v for v in report["vertebrae"] if plan is None or v["level"] in plan]
-    vertebrae = []
-    for vertebra in chosen:
-        values = {name: entry["value"] for name, entry in vertebra["values"].items()}
-        vertebrae.append({"level": vertebra["level"], **values, **((plan or {}).get(vertebra["level"], {}))})
-    measured = {name: entry["value"] for name, entry in report["patient"]["values"].items()}
-    return {"moment": report["moment"], "patient": {**measured, **patient}, "vertebrae": vertebrae}
+    levels = [v["level"] for v in report["vertebrae"]] if plan is None else list(plan)
+    vertebrae = [{"level": level, **((plan or {}).get(level, {}))} for level in levels]
+    return complete(report, {"moment": report["moment"], "patient": dict(patient), "vertebrae": vertebrae})
 
 
-def query_warnings(report: Json, body: Json) -> list[Json]:
-    """The report's warnings that concern a query: of the whole scan and of its levels, as code, variable, detail."""
-    asked = {vertebra["level"] for vertebra in body["vertebrae"]}
+def complete(report: Json, question: Json) -> Json:
+    """``question``, a body for ``POST /v1/risk``, with what the report measured; a value it states is kept.
+
+    A null counts as unknown. Raises ``UsageError`` where a level is asked about that the report does not hold, or
+    the question is no object with ``vertebrae``.
+    """
+    measured = {vertebra["level"]: vertebra["values"] for vertebra in report["vertebrae"]}
+    asked = question.get("vertebrae") if isinstance(question, dict) else None
+    facts = (question.get("patient") or {}) if isinstance(question, dict) else None
+    if not isinstance(asked, list) or not isinstance(facts, dict) or not all(isinstance(v, dict) for v in asked):
+        raise UsageError("The question must be an object with patient and vertebrae, a list of objects with a level.")
+    if any(not isinstance(v.get("level"), str) or v["level"] not in measured for v in asked):
+        raise UsageError(f"The question asks about a level that was not measured: {', '.join(measured)} were.")
+    vertebrae = [_filled(vertebra, measured[vertebra["level"]]) for vertebra in asked]
+    patient = _filled(facts, report["patient"]["values"])
+    levels = {str(vertebra["level"]) for vertebra in asked}
+    return {**question, "patient": patient, "vertebrae": vertebrae, "ct": _query_warnings(report, levels)}
+
+
+def _filled(stated: Json, measured: Json) -> Json:
+    known = {name: value for name, value in stated.items() if value is not None}
+    return {**stated, **{name: found["value"] for name, found in measured.items()}, **known}
+
+
+def _query_warnings(report: Json, levels: set[str]) -> list[Json]:
+    """Codes of the warnings about the whole scan, about ``levels``, and about the level that gave the CT value."""
+    used = levels | {found["level"] for found in report["patient"]["values"].values()}
     return [
-        {"code": f"ct_{w['code']}", "variable": w.get("level") or "image", "detail": w["detail"]}
-        for w in report["warnings"]
-        if w.get("level") is None or w["level"] in asked
+        {"code": w["code"], "level": w["level"]} for w in report["warnings"] if w["level"] is None or w["level"] in used
     ]
 
 
@@ -249,8 +270,8 @@ def _derived(values: Mapping[str, Value], level: str) -> Json:
 
 
 def _patient(measured: Mapping[str, Measured], values: Mapping[str, Mapping[str, Value]], derived: Mapping[str, Json],
-             scan: Header, moment: str) -> dict[str, Value]:  # fmt: skip
-    """``hu_l1``: the mid-body ellipse of L1, or of the unfractured level nearest to it."""
+             scan: Header, moment: str) -> dict[str, tuple[str, Value]]:  # fmt: skip
+    """``hu_l1`` with the level it is of: the mid-body ellipse of L1, or of the unfractured level nearest to it."""
     if moment == "postop":
         return {}
     whole = [level for level, one in measured.items() if _usable_hu(one) and _unfractured(derived[level])]
@@ -261,7 +282,7 @@ def _patient(measured: Mapping[str, Measured], values: Mapping[str, Mapping[str,
     level = min(whole, key=lambda name: (abs(LEVELS.index(name) - at), LEVELS.index(name)))
     region = measured[level].density.ellipse_region
     how = f"mean HU of the largest trabecular ellipse at mid-body of {level}; method {METHOD_VERSION}"
-    return {"hu_l1": Value(round(region.mean_hu, 1), how, _scan_voxels(measured[level], region))}
+    return {"hu_l1": (level, Value(round(region.mean_hu, 1), how, _scan_voxels(measured[level], region)))}
 
 
 def _unfractured(derived: Json) -> bool:
@@ -279,7 +300,7 @@ def _within_limits(values: Mapping[str, Value], level: str) -> tuple[dict[str, V
         high = variable.highest is not None and number and value.value > variable.highest
         if low or high:
             detail = f"{name} was measured beyond its possible range and is left out: look at the overlay."
-            refused.append({"code": "beyond_limits", "level": level, "detail": detail})
+            refused.append(entry("beyond_limits", level, detail))
         else:
             kept[name] = value
     return kept, refused
@@ -334,7 +355,9 @@ def _place(image: str, index: Array) -> Json:
     if len(index) == 0:
         return {"image": image, "voxels": 0, "roi_sha256": None}
     low, high = index.min(axis=0), index.max(axis=0)
-    ordered = np.ascontiguousarray(index[np.lexsort(index.T)].astype("<i4"))
+    span = high - low + 1
+    keys = ((index[:, 2] - low[2]) * span[1] + index[:, 1] - low[1]) * span[0] + index[:, 0] - low[0]
+    ordered = np.ascontiguousarray(index[np.argsort(keys, kind="stable")].astype("<i4"))
     digest = hashlib.sha256(ordered.tobytes()).hexdigest()[:16]
     ranges = [[int(a), int(b)] for a, b in zip(low, high, strict=True)]
     return {"image": image, "voxels": len(index), "voxel_range": ranges, "slices": ranges[2], "roi_sha256": digest}

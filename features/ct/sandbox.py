@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from features.ct.decode import ERROR_FILE
 from features.ct.limits import MIB, Limits, refuse
-from features.ct.raw import HEADER_FILE, Header, read
+from features.ct.raw import HEADER_FILE, VOXELS_FILE, Acquisition, Header
 from features.ct.volume import Volume, canonical
 from features.errors import Finding, ImageRejected
 
@@ -32,7 +34,7 @@ def opened(path: Path, role: str, limits: Limits) -> Iterator[tuple[Volume, Head
     with tempfile.TemporaryDirectory(prefix="cemrisk-ct-") as name:
         folder = Path(name)
         _run(path, folder, role, limits)
-        volume, header = read(folder)
+        volume, header = _read(folder)
         yield canonical(volume), header
 
 
@@ -49,7 +51,7 @@ def opened_together(
             jobs.append(pool.submit(_run, path, folder, role, limits))
         for job in jobs:
             job.result()
-        (scan, scan_header), (marked, header) = (read(folder) for folder in folders)
+        (scan, scan_header), (marked, header) = (_read(folder) for folder in folders)
         yield (canonical(scan), scan_header), (canonical(marked), header)
 
 
@@ -81,3 +83,13 @@ def _run(path: Path, folder: Path, role: str, limits: Limits) -> None:
             role,
         )
     raise RuntimeError(f"the decoding process failed:\n{done.stderr.decode(errors='replace')[-2000:]}")
+
+
+def _read(folder: Path) -> tuple[Volume, Header]:
+    """The decoded volume, its voxels mapped from the file (read only), and its header."""
+    stored = json.loads((folder / HEADER_FILE).read_text(encoding="utf-8"))
+    acquisition = Acquisition(**stored.pop("acquisition"))
+    names = {int(key): name for key, name in stored.pop("names").items()}
+    header = Header(**stored, acquisition=acquisition, names=names)
+    voxels = np.memmap(folder / VOXELS_FILE, dtype=header.dtype, mode="r", shape=tuple(header.shape))
+    return Volume(voxels.transpose(header.axes), np.array(header.affine)), header

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from features.ct.labels import LEVELS, Labels, check_grid, neighbour, understand
+from features.ct.labels import Labels, check_grid, neighbour, understand
 from features.ct.limits import Limits
 from features.ct.measure import Measured, measure_all
-from features.ct.overlay import draw
 from features.ct.raw import Header
 from features.ct.report import Json, build
 from features.ct.sandbox import opened_together
+from features.ct.schemes import LEVELS
 from features.ct.volume import Volume
 from features.errors import UsageError
 
@@ -61,6 +61,8 @@ def _report(
     wanted = _with_neighbours(shown, tuple(found.boxes))
     measured, failed = measure_all(scan, found, wanted, progress)
     if overlay is not None and measured:
+        from features.ct.overlay import draw  # matplotlib is slow to import, and most scans are not drawn
+
         draw({name: measured[name] for name in shown if name in measured}, overlay)
     return build(measured, failed, header, shown, (found, marked), moment)
 

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from features.ct.body import Body, Mask, outline
 from features.ct.density import GAS_HU, lookup
-from features.ct.volume import Array, Floats, Volume
+from features.ct.volume import Array, Floats, Volume, depth_mm
 
 #: Coarser voxels than this hide a gap in the shell, mm.
 ASSESSABLE_MM = 1.25
@@ -249,7 +249,7 @@ def cleft_volume_ml(body: Body, scan: Volume, trabecular_hu: float) -> float:
     index = np.argwhere(scan.voxels < GAS_HU - 50.0)
     if len(index) == 0 or not np.isfinite(trabecular_hu):
         return 0.0
-    depth = ndimage.distance_transform_edt(body.mask) * body.grid.step_mm
+    depth = depth_mm(body.mask, body.grid.step_mm)
     local = body.frame.to_local(scan.to_mm(index.astype(float)))
     seeds = np.zeros(scan.voxels.shape, dtype=bool)
     seeds[tuple(index[lookup(depth, body, local, 0.0) > 1.5].T)] = True

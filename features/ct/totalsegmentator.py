@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from pathlib import Path
 
-from features.ct.labels import LEVELS
+from features.ct.schemes import LEVELS
 from features.errors import DependencyMissing
 
 _HOW = (

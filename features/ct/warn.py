@@ -10,6 +10,7 @@ import numpy as np
 
 from features.ct.measure import Measured
 from features.ct.raw import Header
+from features.ct.warnings import entry
 
 Json = dict[str, Any]
 THICK_SLICES_MM = 3.0
@@ -40,7 +41,7 @@ def scan_warnings(scan: Header) -> list[Json]:
     if known.gantry_tilt_deg > 0.5:
         detail = f"The gantry was tilted by {known.gantry_tilt_deg:.1f} degrees: taken into account."
         found.append(("gantry_tilt", detail))
-    return [{"code": code, "level": None, "detail": detail} for code, detail in found]
+    return [entry(code, None, detail) for code, detail in found]
 
 
 def vertebra_warnings(one: Measured, scan: Header, moment: str) -> list[Json]:
@@ -66,4 +67,4 @@ def vertebra_warnings(one: Measured, scan: Header, moment: str) -> list[Json]:
         found.append(("few_slices", detail))
     if not one.shell.assessable:
         found.append(("breach_not_assessable", f"Breaches are not judged: {one.shell.reason}."))
-    return [{"code": code, "level": one.level, "detail": detail} for code, detail in found]
+    return [entry(code, one.level, detail) for code, detail in found]

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from features.check import judge_record
-from features.ct.command import add_arguments, run
-from features.ct.report import query, query_warnings
+from features.ct.arguments import add_arguments
+from features.ct.command import run
+from features.ct.report import query
 from features.ct.volume import Volume
 from features.dictionary import VARIABLES, Moment
 from features.errors import DependencyMissing, UsageError
@@ -69,12 +70,13 @@ def test_the_query_is_in_order_as_it_is(files: tuple[Path, Path], tmp_path: Path
     body = query(report, {"age_years": 73, "sex": "female"}, {"L1": {"procedure": "PVP", "planned_volume_ml": 4.5}})
     assert [v["level"] for v in body["vertebrae"]] == ["L1"]
     assert 100 < body["patient"]["hu_l1"] < 120
+    assert {w["level"] for w in body["ct"]} <= {None, "L1", "L2", "T12"}
     record = body["patient"] | body["vertebrae"][0]
     assert set(record) <= set(VARIABLES)
     assert all(VARIABLES[name].known_at <= Moment.PLANNED for name in record)
     typed = {name: frozenset(v) if isinstance(v, list) else v for name, v in record.items()} | {"patient_id": "p"}
     assert [f for f in judge_record(typed) if f.rejects] == []
-    assert {"ct_kvp_not_120", "ct_sharp_kernel"} <= {w["code"] for w in query_warnings(report, body)}
+    assert {("kvp_not_120", None), ("sharp_kernel", None)} <= {(w["code"], w["level"]) for w in body["ct"]}
 
 
 def test_label_values_can_be_told(trio: tuple[Volume, Volume], files: tuple[Path, Path], tmp_path: Path) -> None:

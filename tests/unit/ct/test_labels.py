@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from features.ct.labels import SCHEMES, Labels, understand
+from features.ct.labels import Labels, understand
+from features.ct.schemes import SCHEMES
 from features.ct.volume import Volume
 from features.errors import ImageRejected, UsageError
 
