@@ -3,9 +3,9 @@
     python benchmarks/ct_speed.py
 
 compares features.ct with reading the volume (nibabel) and with measuring per vertebra on full-size masks, as ratios;
-writes benchmarks/results/ct_speed.md. Each part runs in a process of its own, whose peak memory is reported; its imports
-are done (and compiled) before the clock starts, those of the decoding processes it starts are timed. Reading and
-ours are run three times in turn and the fastest counts: other programs only ever slow a run down.
+writes benchmarks/results/ct_speed.md. Each part runs in its own process, whose peak memory is reported. Its imports
+are done (and compiled) before the clock starts; those of the decoding processes it starts are timed. Reading and ours
+are run three times in turn and the fastest counts: other programs only ever slow a run down.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def cpu_seconds() -> float:
 
 
 def run(part: str, folder: Path) -> None:
-    """One part in this process: prints its seconds by the clock and of the processors, and peak resident memory, MiB."""
+    """One part in this process: prints seconds by the clock and of the processors, and peak memory in MiB."""
     import features.ct.scan  # noqa: F401
 
     started, before = time.perf_counter(), cpu_seconds()
