@@ -13,7 +13,7 @@ export OMP_NUM_THREADS := 1
 DEMO_PATIENTS ?= 3000
 DEMO := $(or $(CEMRISK_HOME),.cemrisk)/demo
 
-.PHONY: help install demo test serve ui lint lock bench clean
+.PHONY: help install demo test serve ui lint lock bench
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -53,4 +53,5 @@ lock:  ## resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet --output-file requirements.lock
 
 bench: $(STAMP)  ## ratios against the peers named in docs/performance.md
-	$(BIN)/python benchmarks/serving.py
+	@command -v wrk > /dev/null || { echo "make bench: wrk is needed (apt-get install wrk)" >&2; exit 1; }
+	$(BIN)/python -m benchmarks.serving

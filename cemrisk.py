@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.errors import CemriskError, InputRejected, NotReady, TooLittleData
+from features.errors import FAILURES, CemriskError, InputRejected, NotReady, TooLittleData
 
 if TYPE_CHECKING:
     from training.promote import Decision
@@ -57,14 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def exit_codes() -> dict[int, str]:
-    """Every exit code and what it means, from the error tree."""
-    found = {0: "Done"}
-    pending: list[type[CemriskError]] = [CemriskError]
-    while pending:
-        kind = pending.pop(0)
-        pending += kind.__subclasses__()
-        found[kind.exit_code] = (kind.__doc__ or "").split("\n")[0].partition(";")[0].rstrip(".")
-    return dict(sorted(found.items()))
+    """Every exit code and what it means, from the table of failures."""
+    said = {kind.exit_code: (kind.__doc__ or "").split("\n")[0].partition(";")[0].rstrip(".") for kind in FAILURES}
+    return {0: "Done", **dict(sorted(said.items()))}
 
 
 def exit_code_table() -> str:

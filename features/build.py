@@ -36,7 +36,9 @@ class Predictor:
 
     ``variable`` is the dictionary variable that a person reads or changes, ``reads`` all those that it is made from.
     ``shape`` says how a linear model takes it: continuous (a spline or a line), flag (0/1), score (equal steps) or
-    levels (one coefficient for each level but the first; ``levels`` names them).
+    levels (one coefficient for each level but the first; ``levels`` names them). What a model keeps of a continuous
+    column, such as knots and splits, lies on a grid of ``resolution``, a power of two in the column's unit: a stored
+    model then holds no value that only one patient had.
     """
 
     name: str
@@ -46,12 +48,21 @@ class Predictor:
     make: Callable[[Columns], Floats]
     pool: Pool = "first"
     levels: tuple[str, ...] = ()
+    resolution: float = 0.0
     #: The latest moment at which something that it is made from becomes known.
     known_at: Moment = field(init=False, compare=False, default=Moment.PREOP)
 
     def __post_init__(self) -> None:
         latest = max((VARIABLES[name].known_at for name in self.reads), default=Moment.PREOP)
         object.__setattr__(self, "known_at", latest)
+
+
+def on_grid(outcome: Outcome, values: Floats) -> Floats:
+    """The matrix (n, columns) with every continuous column rounded down to the grid of its predictor."""
+    steps = np.array([predictor.resolution for predictor in PREDICTORS[outcome]])
+    coarse = np.array(values)
+    coarse[:, steps > 0] = np.floor(values[:, steps > 0] / steps[steps > 0]) * steps[steps > 0]
+    return coarse
 
 
 def _number(name: str) -> Callable[[Columns], Floats]:
@@ -105,7 +116,13 @@ _BREACH = ("cortical_disruption", "cortical_disruption_site", "endplate_disrupti
 
 _SHARED = {
     "ct_value_hu": Predictor(
-        "ct_value_hu", "hu_l1", _CT_VALUE, "continuous", lambda c: bone_quality.ct_value(c).value, "lowest"
+        "ct_value_hu",
+        "hu_l1",
+        _CT_VALUE,
+        "continuous",
+        lambda c: bone_quality.ct_value(c).value,
+        "lowest",
+        resolution=1.0,
     ),
     "genant_grade": Predictor(
         "genant_grade", "genant_grade", _HEIGHTS, "score", lambda c: fracture_severity.genant_grade(c).value, "highest"
@@ -117,6 +134,7 @@ _SHARED = {
         "continuous",
         _number("planned_volume_ml"),
         "sum",
+        resolution=0.25,
     ),
     "intravertebral_cleft": Predictor(
         "intravertebral_cleft",
@@ -168,11 +186,11 @@ _LEAKAGE = (
 )
 
 _REFRACTURE = (
-    Predictor("age_years", "age_years", ("age_years",), "continuous", _number("age_years")),
+    Predictor("age_years", "age_years", ("age_years",), "continuous", _number("age_years"), resolution=1.0),
     Predictor("female", "sex", ("sex",), "flag", _coded("sex", {"female": 1.0, "male": 0.0})),
     _SHARED["ct_value_hu"],
-    Predictor("t_score", "t_score", ("t_score",), "continuous", _number("t_score")),
-    Predictor("bmi_kg_m2", "bmi_kg_m2", ("bmi_kg_m2", "height_cm", "weight_kg"), "continuous", _bmi),
+    Predictor("t_score", "t_score", ("t_score",), "continuous", _number("t_score"), resolution=0.125),
+    Predictor("bmi_kg_m2", "bmi_kg_m2", ("bmi_kg_m2", "height_cm", "weight_kg"), "continuous", _bmi, resolution=0.25),
     _flag("steroid_use"),
     Predictor("smoking_current", "smoking", ("smoking",), "flag", _coded("smoking", {"current": 1.0}, 0.0)),
     _flag("diabetes"),

@@ -93,3 +93,17 @@ class DependencyMissing(CemriskError):
 
     exit_code = 16
     http_status = 503
+
+
+#: Every class of failure that has an exit code of its own; subclasses elsewhere share that of their parent.
+FAILURES: tuple[type[CemriskError], ...] = (
+    CemriskError,
+    UsageError,
+    InputRejected,
+    ImageRejected,
+    TooLittleData,
+    ModelDamaged,
+    NotReady,
+    GateRefused,
+    DependencyMissing,
+)

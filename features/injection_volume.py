@@ -12,9 +12,10 @@ from features.derived import Columns, Derived, Floats, code_where, coded, number
 #: Volume of an uncompressed body relative to L2, by level: an approximation.
 #: T1 to L2: cube of the posterior height relative to L2 (bodies of one spine taken as geometrically similar), from the
 #: mean annotated CT heights behind ``fracture_severity.NORMAL_RATIOS``; the height that fractures spare most.
-#: L3 to L5: labelled bodies of one public CT (wasserth/TotalSegmentator, tests/reference_files: L2 36.4, L3 38.3,
-#: L4 39.0, L5 34.0 ml, the arch not labelled), because from L3 on bodies grow wider, not higher. The rise to L4 and
-#: the fall at L5 are those of the CT series of doi 10.1007/s00276-015-1552-2. S1 has no body of this kind.
+#: L3 to L5: labelled bodies of one public CT, the example in the repository of TotalSegmentator (Wasserthal 2023,
+#: Apache-2.0), not kept here: L2 36.4, L3 38.3, L4 39.0, L5 34.0 ml, the arch not labelled; because from L3 on bodies
+#: grow wider, not higher. The rise to L4 and the fall at L5 are those of the CT series of doi
+#: 10.1007/s00276-015-1552-2. S1 has no body of this kind.
 RELATIVE_VOLUME: Mapping[str, float] = MappingProxyType(
     {
         "T1": 0.23,

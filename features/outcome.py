@@ -24,6 +24,8 @@ EVENT_CODE = {cause: code for code, cause in enumerate(CAUSES, start=1)}
 #: Horizons in days; an event on the day itself counts.
 HORIZON_DAYS = {3: 91, 12: 365, 24: 730}
 LEAK_WINDOW_DAYS = 365
+#: The day of the first image where none is recorded.
+USUAL_IMAGE_DAY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Leakage:
     """Leakage of vertebrae, all arrays of length n.
 
     ``leaked``: 1.0 or 0.0. ``routes``: (n, 4), columns B S C D, NaN where the route of a leak was not told. ``days``:
-    to the image that showed the leak, or to the end of observation, at most 365; NaN if unknown. ``detection``: 1 CT,
+    to the image that showed the leak, or to the end of observation, at most 365. ``detection``: 1 CT,
     0 radiograph. ``patient``: an integer per row.
     """
 
@@ -86,11 +88,16 @@ def leakage(columns: Columns, patient: Ints) -> tuple[Leakage, dict[str, NDArray
 
 
 def _leak_days(columns: Columns, leaked: Floats) -> Floats:
-    """Chen 2025 put leakage into a Cox model: days to the image, without a leak to the last contact or one year."""
+    """Chen 2025 put leakage into a Cox model: days to the image, without a leak to the last contact or one year.
+
+    A leak is there or not on the first image. Where its day is not recorded the usual one is taken, and whoever has no
+    leak and no last contact counts as seen for the whole window: leaving either group out would bend the rate.
+    """
     unknown = np.full(len(leaked), np.nan)
     detected = np.asarray(columns.get("leak_detected_days", unknown), dtype=float)
     seen = np.asarray(columns.get("last_seen_days", unknown), dtype=float)
-    return np.where(leaked == 1, detected, np.minimum(seen, LEAK_WINDOW_DAYS))
+    detected = np.where(np.isnan(detected), USUAL_IMAGE_DAY, detected)
+    return np.where(leaked == 1, detected, np.fmin(seen, LEAK_WINDOW_DAYS))
 
 
 def refracture(columns: Columns, patient: Ints) -> tuple[Refracture, dict[str, NDArray[np.bool_]]]:

@@ -28,7 +28,7 @@ class Moment(IntEnum):
     FOLLOW_UP = 4
 
 
-#: unit -> (factor, what the value then probably was): the slips of unit that real exports show.
+#: unit -> (factor, what the value then probably was): the slips of unit that real exports show; of a sign, a question.
 UNIT_SLIPS: dict[str, tuple[tuple[float, str], ...]] = {
     "mm": ((10.0, "centimetres"),),
     "cm": ((100.0, "metres"), (0.1, "millimetres")),
@@ -37,7 +37,7 @@ UNIT_SLIPS: dict[str, tuple[tuple[float, str], ...]] = {
     "g/cm2": ((0.001, "mg/cm2"),),
     "ml": ((0.001, "cubic millimetres"),),
     "%": ((100.0, "a fraction between 0 and 1"),),
-    "SD": ((-1.0, "printed without its minus sign"),),
+    "SD": ((-1.0, "did you lose the minus sign?"),),
 }
 
 
@@ -127,7 +127,7 @@ class Variable:
         for factor, what in UNIT_SLIPS.get(self.unit, ()):
             if self._low <= value * factor <= self._high:
                 if factor < 0:
-                    return f"; it looks {what}: give it with the sign"
+                    return f"; {what}"
                 return f"; it looks like {what}: convert to {self.unit}"
         return ""
 
@@ -156,4 +156,4 @@ def _range_text(low: float | None, high: float | None, unit: str) -> str:
         return ""
     ends = [f"{bound:g}" if bound is not None else "" for bound in (low, high)]
     text = f"{ends[0]} to {ends[1]}" if all(ends) else (f"at least {ends[0]}" if ends[0] else f"at most {ends[1]}")
-    return f"{text} {unit}".strip()
+    return text if unit in ("", "count") else f"{text} {unit}"

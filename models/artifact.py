@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from features.build import Outcome, build
 from features.dictionary import fingerprint
 from features.errors import ModelDamaged, NotReady
-from features.outcome import HORIZON_DAYS
+from features.outcome import CAUSES, HORIZON_DAYS
 from features.records import to_columns
 from models.boosted import BoostedRisk
 from models.calibrate import BinaryHead
-from models.calibrated import CalibratedRisk, part_names
+from models.calibrated import LEAKAGE_PARTS, CalibratedRisk
 from models.competing import HazardHead
 from models.cox import CoxRisk
 from models.interface import Learner, predictor_columns
@@ -178,20 +178,30 @@ def _part(path: Path) -> bytes:
 def _assemble(stored: Mapping[str, Any], trees: bytes | None) -> CalibratedRisk:
     model = LEARNERS[stored["learner"]]()
     outcome: Outcome = stored["outcome"]
-    parts, columns = part_names(outcome, model.learner), predictor_columns(outcome)
+    columns = predictor_columns(outcome)
     head = (BinaryHead if stored["head"]["kind"] == "binary" else HazardHead).from_dict(stored["head"])
+    parts = head.parts
+    if parts not in _possible_parts(outcome, model.learner):
+        raise ModelDamaged("the recalibration of the model does not have the parts of its outcome")
     body: LinearBody | TreeBody
     if isinstance(model, BoostedRisk):
         if trees is None:
             raise ModelDamaged(f"{TREES} is missing")
         model.trees = trees
-        body = TreeBody.read(trees, len(parts), head.explained, len(columns))
+        body = TreeBody.read(trees, parts, head.explained, len(columns))
     else:
         body = LinearBody.from_dict(stored["body"])
-        _check_linear(body, len(parts), head.explained)
-    _check_head(head, len(parts), body.margins(np.full((1, len(columns)), np.nan)).refits.shape[2])
+        _check_linear(body, parts, head.explained)
+    _check_head(head, parts, body.margins(np.full((1, len(columns)), np.nan)).refits.shape[2])
     model.set_fitted(outcome, body, head)
     return model
+
+
+def _possible_parts(outcome: Outcome, learner: Learner) -> tuple[int, ...]:
+    """Four causes; any leak alone under Cox; any leak with all its routes, or without any."""
+    if outcome == "refracture":
+        return (len(CAUSES),)
+    return (1,) if learner == "cox" else (1, len(LEAKAGE_PARTS))
 
 
 def _check_head(head: BinaryHead | HazardHead, parts: int, refits: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from features.build import Outcome
+from features.build import Outcome, on_grid
 from features.outcome import CAUSES, Leakage, Refracture
 from models.boosting import Boosted, Part, boost
 from models.calibrate import BinaryHead, recalibration
@@ -19,7 +19,7 @@ from models.calibrated import LEAKAGE_PARTS, CalibratedRisk
 from models.competing import HazardHead, hazard_recalibration, refit_hazards
 from models.cox import survival_target
 from models.interface import Learner, Settings, Table, Target, values_of
-from models.logistic import leakage_target, refuse_too_few
+from models.logistic import leakage_parts, leakage_target, leakage_weights, refuse_too_few
 from models.newton import RiskSets
 from models.resample import bootstrap_weights, folds_by_patient
 from models.trees import TreeBody, trees_file
@@ -48,9 +48,10 @@ class BoostedRisk(CalibratedRisk):
         self.trees: bytes = b""
 
     def fit(self, X: Table, outcome: Target) -> BoostedRisk:
-        """Fit all parts; raises ``TooLittleData`` with fewer than ten events of one."""
+        """Fit all parts; raises ``TooLittleData`` with fewer than ten events of any leak, or of a cause."""
         self.outcome = "leakage" if isinstance(outcome, Leakage) else "refracture"
-        values = values_of(X, self.columns)
+        # A split stands at a value of the data: on the grid it is nobody's own, and it parts other values alike.
+        values = on_grid(self.outcome, values_of(X, self.columns))
         parts = _parts(outcome, self.columns)
         fold = folds_by_patient(outcome.patient, _any_event(outcome), self.settings.folds, self.settings.seed)
         weights = bootstrap_weights(outcome.patient, self.settings.refits, self.settings.seed)
@@ -89,14 +90,16 @@ def _parts(outcome: Target, columns: tuple[str, ...]) -> list[Part]:
     name: Outcome = "leakage" if isinstance(outcome, Leakage) else "refracture"
     monotone = tuple(MONOTONE[name].get(column, 0) for column in columns)
     if isinstance(outcome, Leakage):
-        return [_leakage_part(outcome, index, monotone) for index in range(len(LEAKAGE_PARTS))]
+        return [_leakage_part(outcome, index, monotone) for index in range(leakage_parts(outcome))]
     return [_cause_part(outcome, cause, monotone if cause != "death" else (0,) * len(columns)) for cause in CAUSES]
 
 
 def _leakage_part(outcome: Leakage, index: int, monotone: tuple[int, ...]) -> Part:
     y, told = leakage_target(outcome, index)
     refuse_too_few(f"leakage ({LEAKAGE_PARTS[index]})", y[told].sum(), (1 - y[told]).sum())
-    return Part(LEAKAGE_PARTS[index], y, told, "binary:logistic", float(y[told].mean()), monotone)
+    weight = leakage_weights(outcome, index)
+    rate = float(np.average(y[told], weights=weight[told]))
+    return Part(LEAKAGE_PARTS[index], y, told, "binary:logistic", rate, monotone, weight)
 
 
 def _cause_part(outcome: Refracture, cause: str, monotone: tuple[int, ...]) -> Part:
@@ -104,14 +107,14 @@ def _cause_part(outcome: Refracture, cause: str, monotone: tuple[int, ...]) -> P
     refuse_too_few(f"refracture ({cause})", event.sum(), (~event).sum())
     # xgboost's Cox objective wants the time, negative where follow-up ended otherwise.
     label = np.where(event, outcome.days, -outcome.days)
-    return Part(cause, label, np.ones(len(outcome), dtype=bool), "survival:cox", 0.5, monotone)
+    return Part(cause, label, np.ones(len(outcome), dtype=bool), "survival:cox", 0.5, monotone, np.ones(len(outcome)))
 
 
 def _head(
     outcome: Target, parts: list[Part], oof: Floats, body: TreeBody, values: Floats, weights: Floats
 ) -> BinaryHead | HazardHead:
     if isinstance(outcome, Leakage):
-        pairs = [recalibration(oof[p.told, k], p.label[p.told]) for k, p in enumerate(parts)]
+        pairs = [recalibration(oof[p.told, k], p.label[p.told], p.weight[p.told]) for k, p in enumerate(parts)]
         return BinaryHead(np.array([a for a, _ in pairs]), np.array([b for _, b in pairs]))
     _, days, events, grid = survival_target(outcome)
     margins = body.margins(values).refits

@@ -36,14 +36,22 @@ class Part:
     objective: str
     base: float
     monotone: tuple[int, ...]
+    weight: Floats
 
     def loss(self, margins: Floats, rows: Rows) -> float:
         """Out-of-fold loss of margins (n,) on the rows that are told among those given."""
         use = rows & self.told
         if self.objective == "binary:logistic":
-            return float((np.logaddexp(0.0, margins[use]) - self.label[use] * margins[use]).sum())
+            return float(self.weight[use] @ (np.logaddexp(0.0, margins[use]) - self.label[use] * margins[use]))
         sets = RiskSets.of(np.abs(self.label[use]), self.label[use] > 0)
         return cox_loss(margins[use], sets) if len(sets.time) else 0.0
+
+    def data(self, values: Floats, rows: Rows, drawn: Floats | None = None) -> Any:
+        """xgboost's matrix of the rows; ``drawn`` (n,): how often each stands in a patient resample."""
+        import xgboost
+
+        weight = self.weight if drawn is None else self.weight * drawn
+        return xgboost.DMatrix(values[rows], self.label[rows], weight=weight[rows], nthread=1)
 
     def parameters(self, depth: int, seed: int) -> dict[str, Any]:
         """xgboost's settings for the part."""
@@ -84,16 +92,14 @@ def boost(
 
     With ``start`` it goes on from that part's trees, at their depth.
     """
-    import xgboost
-
     chosen = _tuned(values, part, fold, seed, start)
-    data = xgboost.DMatrix(values[part.told], part.label[part.told], nthread=1)
+    data = part.data(values, part.told)
     whole = _grown(start.whole if start else None, part, chosen, data, seed)
     refits = []
     for place, row in enumerate(weights):
         use = part.told & (row > 0)
-        resample = xgboost.DMatrix(values[use], part.label[use], weight=row[use], nthread=1)
-        refits.append(_grown(start.refits[place] if start else None, part, chosen, resample, seed))
+        begun = start.refits[place] if start else None
+        refits.append(_grown(begun, part, chosen, part.data(values, use, row), seed))
     return replace(chosen, whole=whole, refits=tuple(refits))
 
 
@@ -133,7 +139,7 @@ def _best(values: Floats, part: Part, fold: NDArray[np.intp], seed: int, depth: 
 
     held_out = [fold == k for k in range(fold.max() + 1)]
     trains = [part.told & ~rows for rows in held_out]
-    inside = [xgboost.DMatrix(values[rows], part.label[rows], nthread=1) for rows in trains]
+    inside = [part.data(values, rows) for rows in trains]
     outside = [xgboost.DMatrix(values[rows], nthread=1) for rows in held_out]
     begun = start.by_fold if start else (None,) * len(held_out)
     boosters = [_begun(one, part.parameters(depth, seed), data) for one, data in zip(begun, inside, strict=True)]

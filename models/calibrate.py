@@ -35,7 +35,7 @@ def unlink(scale: Scale, total: Floats) -> Floats:
     return np.asarray(-np.expm1(-np.exp(np.asarray(total, dtype=float))))
 
 
-def recalibration(eta: Floats, y: Floats) -> tuple[float, float]:
+def recalibration(eta: Floats, y: Floats, weights: Floats | None = None) -> tuple[float, float]:
     """Intercept and slope of y (n,) on out-of-fold linear predictors (n,).
 
     A slope below 0 means no signal: it becomes 0, and the intercept the log odds of the mean.
@@ -43,10 +43,10 @@ def recalibration(eta: Floats, y: Floats) -> tuple[float, float]:
     spread = float(eta.std())
     if spread > 0:
         centred = (eta - eta.mean()) / spread
-        intercept, slope = (float(value) for value in fit_logistic(centred[:, None], y))
+        intercept, slope = (float(value) for value in fit_logistic(centred[:, None], y, weights=weights))
         if slope > 0:
             return intercept - slope * float(eta.mean()) / spread, slope / spread
-    return float(link("log_odds", y.mean())), 0.0
+    return float(link("log_odds", np.asarray(np.average(y, weights=weights)))), 0.0
 
 
 def coherent_routes(leaked: Floats, routes: Floats) -> Floats:
@@ -65,6 +65,11 @@ class BinaryHead:
     slope: Floats
     scale: Scale = "log_odds"
     explained: int = 1
+
+    @property
+    def parts(self) -> int:
+        """How many parts there are: five, or one without routes."""
+        return len(self.intercept)
 
     def total(self, eta: Floats, horizon_days: int | None = None) -> Floats:
         """Log odds of any leak from linear predictors (..., explained)."""

@@ -49,6 +49,16 @@ class CalibratedRisk:
         return predictor_columns(self.outcome)
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """What the linear predictors belong to: any leak and its routes, any leak alone, or the four causes."""
+        return CAUSES if self.outcome == "refracture" else LEAKAGE_PARTS[: self.head.parts]
+
+    @property
+    def has_routes(self) -> bool:
+        """Whether the model tells routes: not under Cox, nor where too few leaks had a known route."""
+        return isinstance(self.head, BinaryHead) and self.head.parts > 1
+
+    @property
     def body(self) -> LinearBody | TreeBody:
         """Matrix to linear predictors; raises ``UsageError`` before ``fit``."""
         if self._body is None:
@@ -99,7 +109,7 @@ class CalibratedRisk:
 
     def routes_of(self, margins: Margins) -> Floats:
         """``routes`` from linear predictors at hand."""
-        if not isinstance(self.head, BinaryHead):
+        if not isinstance(self.head, BinaryHead) or not self.has_routes:
             raise UsageError(f"a {self.learner} model of {self.outcome} has no routes")
         return self.head.routes(margins.main)
 
@@ -129,10 +139,3 @@ class CalibratedRisk:
         """All that was learned, as JSON can hold it (the trees of a boosted model excepted)."""
         body = self.body.to_dict() if isinstance(self.body, LinearBody) else {"kind": "trees"}
         return {"learner": self.learner, "outcome": self.outcome, "body": body, "head": self.head.to_dict()}
-
-
-def part_names(outcome: Outcome, learner: Learner) -> tuple[str, ...]:
-    """The parts of a model: any leak and the routes (any leak alone under Cox), or the four causes."""
-    if outcome == "refracture":
-        return CAUSES
-    return ("any",) if learner == "cox" else LEAKAGE_PARTS

@@ -60,6 +60,11 @@ class HazardHead:
     def explained(self) -> int:
         return len(self.slope)
 
+    @property
+    def parts(self) -> int:
+        """How many causes there are."""
+        return len(self.slope)
+
     def cumulative_incidence(self, eta: Floats, horizons_days: tuple[int, ...]) -> Floats:
         """Of each cause by each horizon; ``eta``: (n, causes), returns (n, causes, horizons)."""
         hazards = np.exp(self.slope * eta)[:, :, None] * self.hazard

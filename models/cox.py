@@ -39,12 +39,10 @@ class CoxRisk(CalibratedRisk):
     learner: Learner = "cox"
 
     def fit(self, X: Table, outcome: Target) -> CoxRisk:
-        """Fit all causes. Rows of leakage without a known time are left out; raises ``TooLittleData``."""
-        name, days, _, _ = survival_target(outcome)
+        """Fit all causes; raises ``TooLittleData`` with fewer than ten events of one."""
+        name, days, events, grid = survival_target(outcome)
         self.outcome = name
-        timed = ~np.isnan(days)
-        values, outcome = values_of(X, self.columns)[timed], outcome.take(timed)
-        _, days, events, grid = survival_target(outcome)
+        values = values_of(X, self.columns)
         design = fit_design(name, values)
         z = design.transform(values)
         fold = folds_by_patient(outcome.patient, np.any(events[:3], axis=0), self.settings.folds, self.settings.seed)

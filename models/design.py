@@ -114,7 +114,8 @@ def term_of(predictor: Predictor, x: Floats) -> Term:
     if predictor.shape != "continuous":
         return Term(predictor.name)
     known = x[~np.isnan(x)]
-    knots = np.unique(np.quantile(known, KNOT_QUANTILES)) if len(known) else np.zeros(0)
+    step = predictor.resolution
+    knots = np.unique(np.round(np.quantile(known, KNOT_QUANTILES) / step) * step) if len(known) else np.zeros(0)
     return Term(predictor.name, tuple(float(knot) for knot in knots) if len(knots) == len(KNOT_QUANTILES) else ())
 
 

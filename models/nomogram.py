@@ -25,7 +25,7 @@ from features.build import PREDICTORS, Predictor
 from features.errors import UsageError
 from features.outcome import CAUSES, HORIZON_DAYS, ROUTES
 from models.calibrate import BinaryHead, unlink
-from models.calibrated import CalibratedRisk, part_names
+from models.calibrated import CalibratedRisk
 from models.competing import HazardHead
 from models.design import Design
 from models.linear import LinearBody
@@ -41,9 +41,12 @@ from models.nomogram_axes import (
 
 Floats = NDArray[np.float64]
 Link = Literal["log_odds", "complementary_log_log", "log"]
+Ranges = list[tuple[float, float]]
 
 #: Patients simulated for a projection and for measuring how far an approximation is off.
 SIMULATED_ROWS = 4_000
+#: A model whose strongest predictor moves the link by less than this tells nobody apart.
+NO_SIGNAL = 1e-9
 _ROUTE_WORDS = {
     "B": "through the basivertebral vein (B)",
     "S": "through a segmental vein (S)",
@@ -173,7 +176,7 @@ class _Fitted:
 
 
 def _refuse_unknown(model: CalibratedRisk, part: str, horizon: int) -> None:
-    parts = ("any", *CAUSES) if model.outcome == "refracture" else part_names(model.outcome, model.learner)
+    parts = model.parts if model.outcome == "leakage" else ("any", *CAUSES)
     if part not in parts:
         raise UsageError(f"part: a {model.learner} model of {model.outcome} has {', '.join(dict.fromkeys(parts))}")
     if horizon not in HORIZON_DAYS.values():
@@ -192,7 +195,7 @@ def _fitted(model: CalibratedRisk, body: LinearBody, part: str, horizon: int, ro
 
 
 def _logistic(model: CalibratedRisk, head: BinaryHead, body: LinearBody, part: str, rows: Floats) -> _Fitted:
-    place = part_names(model.outcome, model.learner).index(part)
+    place = model.parts.index(part)
     constant = float(head.intercept[place] + head.slope[place] * body.intercept[place])
     weights = head.slope[place] * body.coefficients[place]
     if part == "any":
@@ -234,30 +237,43 @@ def _difference(read: Floats, shown: Floats) -> Approximation:
     return Approximation(float(away.mean()), float(away.max()), len(away))
 
 
-def _drawn(
-    model: CalibratedRisk,
-    design: Design,
-    predictors: tuple[Predictor, ...],
-    ranges: list[tuple[float, float]],
-    fitted: _Fitted,
-) -> Nomogram:
-    """Scale the columns to points and place every tick."""
+@dataclass(frozen=True, slots=True)
+class _Scaled:
+    """All predictors in points; ``lowest``: (columns,) what each adds to the link at 0 points."""
+
+    axes: tuple[Axis, ...]
+    lowest: Floats
+    per_point: float
+
+
+def _scaled(
+    design: Design, weights: Floats, predictors: tuple[Predictor, ...], ranges: Ranges, per_patient: bool
+) -> _Scaled:
+    """Move each column to start at 0 and scale all alike, so that the widest takes all points."""
     middle = np.array([[(low + high) / 2 for low, high in ranges]])
     curves = [
-        _curve(design, fitted.weights, middle, place, ends, predictor.shape == "continuous")
+        _curve(design, weights, middle, place, ends, predictor.shape == "continuous")
         for place, (predictor, ends) in enumerate(zip(predictors, ranges, strict=True))
     ]
     lowest = np.array([float(added.min()) for _, added in curves])
     widest = max(float(added.max() - added.min()) for _, added in curves)
-    if widest <= 0:
+    if widest < NO_SIGNAL:
         raise UsageError("the model gives every patient the same risk: there is nothing to draw")
     per_point = widest / MOST_POINTS
     axes = tuple(
-        axis_of(predictor, x, (added - low) / per_point, model.outcome == "refracture")
+        axis_of(predictor, x, (added - low) / per_point, per_patient)
         for predictor, (x, added), low in zip(predictors, curves, lowest, strict=True)
     )
-    constant = fitted.constant + float(lowest.sum())
-    total = total_ticks(sum(axis.most for axis in axes))
+    return _Scaled(axes, lowest, per_point)
+
+
+def _drawn(
+    model: CalibratedRisk, design: Design, predictors: tuple[Predictor, ...], ranges: Ranges, fitted: _Fitted
+) -> Nomogram:
+    """Place every tick and put all together."""
+    scaled = _scaled(design, fitted.weights, predictors, ranges, model.outcome != "leakage")
+    constant, per_point = fitted.constant + float(scaled.lowest.sum()), scaled.per_point
+    total = total_ticks(sum(axis.most for axis in scaled.axes))
     values = outcome_ticks(
         lambda v: (_linked(fitted.link, v) - constant) / per_point,
         lambda points: float(_value(fitted.link, np.array(constant + per_point * points))),
@@ -273,7 +289,7 @@ def _drawn(
         link=fitted.link,
         constant=constant,
         per_point=per_point,
-        axes=axes,
+        axes=scaled.axes,
         total=total,
         outcome_axis=values,
         approximation=fitted.approximation,
@@ -281,7 +297,7 @@ def _drawn(
         sha256=model.sha256,
         _design=design,
         _weights=fitted.weights,
-        _lowest=lowest,
+        _lowest=scaled.lowest,
     )
 
 
@@ -304,7 +320,7 @@ def _notes(model: CalibratedRisk, fitted: _Fitted) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _ranges(model: CalibratedRisk, design: Design, predictors: tuple[Predictor, ...]) -> list[tuple[float, float]]:
+def _ranges(model: CalibratedRisk, design: Design, predictors: tuple[Predictor, ...]) -> Ranges:
     """The ends of each axis: the range of the training as the card has it, else 2.5 standard deviations."""
     stated = model.card.training_range if model.card else {}
     first = design.first_terms
@@ -351,7 +367,7 @@ def _months(days: int) -> str:
     return f"{next(months for months, found in HORIZON_DAYS.items() if found == days)} months"
 
 
-def _simulated(design: Design, predictors: tuple[Predictor, ...], ranges: list[tuple[float, float]]) -> Floats:
+def _simulated(design: Design, predictors: tuple[Predictor, ...], ranges: Ranges) -> Floats:
     """Rows of no patient: normal scores with the correlations of the model's terms, put on each column's own scale."""
     rng = np.random.default_rng(0)
     first = design.first_terms

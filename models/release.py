@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from features.build import Outcome
 from features.errors import ModelDamaged
 from models.artifact import canonical, load
-from models.calibrate import BinaryHead, coherent_routes
+from models.calibrate import coherent_routes
 from models.calibrated import CalibratedRisk
 from models.interface import Table
 
@@ -44,14 +45,16 @@ class Release:
         """The champion itself."""
         return self.models[self.champion]
 
-    def routes(self, X: Table, risk: Floats) -> Floats:
-        """Routes (n, 4) beside the champion's risk of any leak (n,).
+    @property
+    def teller_of_routes(self) -> str | None:
+        """Who tells the routes: the champion, or for a Cox champion the logistic version of its training; or nobody."""
+        wanted = "logistic" if self.champion == "cox" else self.champion
+        return wanted if wanted in self.models and self.models[wanted].has_routes else None
 
-        A Cox champion has none of its own: those of the logistic version of its training are moved to its risk.
-        """
-        if isinstance(self.model.head, BinaryHead):
-            return self.model.routes(X)
-        return coherent_routes(risk, self.models["logistic"].routes(X))
+    def routes(self, X: Table, risk: Floats) -> Floats | None:
+        """Routes (n, 4) moved to the champion's risk of any leak (n,), or None if the training could not tell them."""
+        teller = self.teller_of_routes
+        return None if teller is None else coherent_routes(risk, self.models[teller].routes(X))
 
 
 def write_release(
@@ -62,13 +65,25 @@ def write_release(
     versions: Mapping[str, str],
     training_id: str,
 ) -> str:
-    """Copy the models into a new bundle, prove that it loads, put it in force; returns the name of the bundle."""
+    """Copy the models into a new bundle, prove that it loads, put it in force; returns the name of the bundle.
+
+    A bundle of the same models that is already there is used if it still loads, and replaced if it is damaged.
+    """
     name = f"v{versions[champion]}-{load(folders[champion]).sha256[:12]}"
     root = home / "released" / outcome
-    if not (root / name).exists():
+    root.mkdir(parents=True, exist_ok=True)
+    if not _is_whole(root / name, outcome):
         _copy_bundle(root, name, outcome, champion, folders, versions, training_id)
     put_in_force(home, outcome, name)
     return name
+
+
+def _is_whole(bundle: Path, outcome: Outcome) -> bool:
+    try:
+        _read_bundle(bundle, outcome)
+    except ModelDamaged:
+        return False
+    return True
 
 
 def _copy_bundle(
@@ -80,9 +95,7 @@ def _copy_bundle(
     versions: Mapping[str, str],
     training_id: str,
 ) -> None:
-    partial = root / f"{name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root))
     digests = {}
     for learner, folder in folders.items():
         shutil.copytree(folder, partial / learner)
@@ -95,14 +108,18 @@ def _copy_bundle(
         "sha256": digests,
     }
     (partial / "release.json").write_bytes(canonical(described))
+    if (root / name).exists():
+        (root / name).rename(partial.with_suffix(".damaged"))
     partial.rename(root / name)
+    shutil.rmtree(partial.with_suffix(".damaged"), ignore_errors=True)
 
 
 def put_in_force(home: Path, outcome: Outcome, bundle: str) -> None:
     """Let the service answer from a bundle that is already there."""
     pointer = home / "released" / outcome / "current"
-    fresh = pointer.with_suffix(".new")
-    with fresh.open("w") as file:
+    handle, name = tempfile.mkstemp(prefix=".current.", dir=pointer.parent)
+    fresh = Path(name)
+    with os.fdopen(handle, "w") as file:
         file.write(bundle + "\n")
         file.flush()
         os.fsync(file.fileno())
@@ -115,7 +132,10 @@ def load_release(home: Path, outcome: Outcome) -> Release | None:
     pointer = root / "current"
     if not pointer.is_file():
         return None
-    bundle = root / Path(pointer.read_text().strip()).name
+    return _read_bundle(root / Path(pointer.read_text().strip()).name, outcome)
+
+
+def _read_bundle(bundle: Path, outcome: Outcome) -> Release:
     try:
         described = json.loads((bundle / "release.json").read_bytes())
         models = {learner: load(bundle / learner, digest) for learner, digest in described["sha256"].items()}

@@ -24,7 +24,16 @@ from models import explain as explaining
 from models.calibrate import unlink
 from models.interface import Explanation, Margins
 from models.interval import interval, paired_difference
-from serving.scenarios import Rows, Scenario, by_patient, by_vertebra, column_value, plan_changes, unknown_values
+from serving.scenarios import (
+    Rows,
+    Scenario,
+    by_patient,
+    by_vertebra,
+    column_value,
+    is_unplaced,
+    plan_changes,
+    unknown_values,
+)
 from serving.schema import Question
 from serving.served import EXPLAINED, EXPLAINED_MONTHS, HORIZONS_MONTHS, Served
 from serving.wording import (
@@ -108,7 +117,7 @@ def _ask(question: Question, served: Served, columns: Columns, by_row: Matrix, m
     """Put all scenarios of one outcome into one matrix and ask the champion."""
     count = len(question.records)
     plans = plan_changes(served, question.records, by_row)
-    scenarios = plans + unknown_values(served, by_row, matrix, count)
+    scenarios = plans + unknown_values(served, by_row, matrix, question.records)
     if served.outcome == "leakage":
         rows = by_vertebra(columns, count, scenarios, question.detection)
     else:
@@ -136,7 +145,7 @@ def _leakage(asked: _Asked) -> list[Json]:
             "interval": bounds[i, 0].tolist(),
             "average": served.average[0],
             "detection": asked.question.detection,
-            "routes": dict(zip(ROUTES, routes[i].tolist(), strict=True)),
+            "routes": None if routes is None else dict(zip(ROUTES, routes[i].tolist(), strict=True)),
             "by_learner": {learner: float(found[i, 0]) for learner, found in learners.items()},
             "explanation": _explanation_json(asked, explained, i, asked.question.records[i : i + 1]),
             "what_if": [_single(entry) for entry, vertebra in what_ifs if vertebra == i],
@@ -188,6 +197,11 @@ def _by_learner(asked: _Asked) -> tuple[dict[str, Floats], dict[str, Margins]]:
     return risks, margins
 
 
+def _explained_column(asked: _Asked) -> int:
+    """Which column of the totals is explained; leakage has but one."""
+    return EXPLAINED if asked.served.outcome == "refracture" else 0
+
+
 def _explained(asked: _Asked) -> Explanation:
     model, own = asked.served.model, asked.own
     head = model.head
@@ -203,7 +217,7 @@ def _explanation_json(asked: _Asked, explained: Explanation, row: int, records: 
     entries = []
     for predictor, value, contribution in zip(asked.served.predictors, values, contributions, strict=True):
         shown = asked.question.detection if predictor.name == "detection" else column_value(predictor, value, records)
-        text = contribution_text(predictor, shown, contribution, len(records))
+        text = contribution_text(predictor, shown, contribution, len(records), counted=value == value)
         entries.append(
             {"variable": shown_variable(predictor), "value": shown, "contribution": contribution, "text": text}
         )
@@ -211,7 +225,8 @@ def _explanation_json(asked: _Asked, explained: Explanation, row: int, records: 
     return {
         "scale": explained.scale,
         "base": explained.base,
-        "total": float(explained.total[row]),
+        # That of the risk shown: the same sum for one horizon alone may differ from it in the last bit.
+        "total": float(asked.totals[row, _explained_column(asked)]),
         "contributions": entries,
     }
 
@@ -225,9 +240,13 @@ def _what_ifs(asked: _Asked, risk: Floats, bounds: Floats) -> list[tuple[Json, i
     before = rows.vertebra[changed]
     difference = risk[changed] - risk[before]
     paired = paired_difference(scale, asked.spread[before], asked.spread[changed], difference)
+    unknown = np.isnan(rows.matrix.values[changed])
+    column_of = {predictor.variable: column for column, predictor in enumerate(asked.served.predictors)}
     found = []
     for place, row in enumerate(changed.tolist()):
         scenario = asked.scenarios[rows.owner[row]]
+        if unknown[place, column_of[scenario.variable]]:  # a sum with an unknown vertebra: the change cannot show
+            continue
         level = None if scenario.index is None else asked.question.levels[scenario.index]
         entry = {
             "variable": scenario.variable,
@@ -256,8 +275,7 @@ def _missing(asked: _Asked) -> list[Json]:
     A patient's variable that is unknown moves the leakage of all his vertebrae: the one that it moves most is shown.
     """
     first, rows = len(asked.spread), asked.rows
-    column = EXPLAINED if asked.served.outcome == "refracture" else 0
-    risk = asked.served.risks(asked.totals[first:, column]).tolist()
+    risk = asked.served.risks(asked.totals[first:, _explained_column(asked)]).tolist()
     ranges: dict[tuple[str, int | None, int], tuple[float, float]] = {}
     for value, owner, vertebra in zip(risk, rows.owner[first:].tolist(), rows.vertebra[first:].tolist(), strict=True):
         scenario = asked.scenarios[owner]
@@ -288,10 +306,13 @@ def _warnings(
     found = [warning(note.code, note.variable, level, note.detail) for note, level in question.notes]
     for one in asked:
         found += _outside_range(one)
-    found += _source_notes(question, columns)
+    found += _source_notes(question, columns) + _unplaced_notes(question)
     found += [ct_warning(code, level) for code, level in question.ct]
     read = READ_BY_RULES.union(*(one.served.reads for one in asked))
     found += not_used_texts([name for name in question.given if name not in read])
+    if "leakage" in served and served["leakage"].release.teller_of_routes is None:
+        text = "the training data did not tell the routes of enough leaks: any leak only"
+        found.append(warning("routes_not_trained", None, None, text, "leakage"))
     missing: tuple[Outcome, ...] = ("leakage", "refracture")
     return found + [
         warning("not_released", None, None, f"no model of {name} has been released", name)
@@ -307,6 +328,8 @@ def _outside_range(asked: _Asked) -> list[Json]:
     found = []
     for row, column in outside.tolist():
         predictor = served.predictors[column]
+        if predictor.shape not in ("continuous", "score"):  # rare is not beyond: a flag has no range to leave
+            continue
         own = served.outcome == "leakage" and VARIABLES[predictor.variable].scope == "vertebra"
         level = asked.question.levels[row] if own else None
         detail = outside_range_text(predictor, served.low[column], served.high[column])
@@ -327,3 +350,13 @@ def _source_notes(question: Question, columns: Any) -> list[Json]:
                 code, detail = SOURCE_NOTES[variable][source]
                 found.append(warning(code, variable, level, detail))
     return found
+
+
+def _unplaced_notes(question: Question) -> list[Json]:
+    """A stated procedure that the models have no place for."""
+    detail = "the models know PVP and PKP only, so the procedure counts as unknown, and no other is compared with it"
+    return [
+        warning("procedure_unknown_to_models", "procedure", level, detail)
+        for level, record in zip(question.levels, question.records, strict=True)
+        if is_unplaced("procedure", record)
+    ]

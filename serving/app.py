@@ -93,7 +93,8 @@ def _add_questions(app: FastAPI, provider: Provider) -> None:
     async def batch(request: Request) -> Response:
         """The same for up to 1,000 patients: each gets an answer or its own problem, in the order of the cases."""
         value = await _json_of(request, BATCH_LIMIT_BYTES)
-        return _json({"cases": [await _case(case, provider()) for case in _cases_of(value)]})
+        served = provider()  # once: a promotion meanwhile must not split a batch between two versions
+        return _json({"cases": [await _case(case, served) for case in _cases_of(value)]})
 
     codes = (400, 413, 415, 422, 503)
     app.add_api_route(

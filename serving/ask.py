@@ -73,7 +73,7 @@ def _leakage_lines(vertebra: Mapping[str, Any]) -> list[str]:
         f"Cement leakage at {vertebra['level']}, as {vertebra['detection']} would show it",
         _risk_line("risk", vertebra["risk"], vertebra["interval"], vertebra["average"]),
     ]
-    lines += [f"  {'by route ' + route:{WIDTH}} {risk:6.1%}" for route, risk in vertebra["routes"].items()]
+    lines += [f"  {'by route ' + route:{WIDTH}} {risk:6.1%}" for route, risk in (vertebra["routes"] or {}).items()]
     return [*lines, *_why(vertebra["explanation"]), *_plans(vertebra["what_if"]), ""]
 
 

@@ -160,7 +160,7 @@ def _leakage() -> Json:
             "interval": _INTERVAL,
             "average": _PROBABILITY,
             "detection": {"enum": list(DETECTIONS)},
-            "routes": _object(dict.fromkeys(ROUTES, _PROBABILITY)),
+            "routes": {"anyOf": [_object(dict.fromkeys(ROUTES, _PROBABILITY)), {"type": "null"}]},
             "by_learner": {"type": "object", "additionalProperties": _PROBABILITY},
             "explanation": ref("Explanation"),
             "what_if": _list(_what_if(by_horizon=False)),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.build import Matrix, Predictor, build
+from features.build import PROCEDURE_CODES, Matrix, Predictor, build
 from features.derived import Columns
 from features.dictionary import VARIABLES, Moment, Value
 from features.records import NUMERIC_KINDS
@@ -56,9 +56,10 @@ class Rows:
 def column_value(predictor: Predictor, value: float, records: Sequence[Record]) -> Value | list[Value] | None:
     """What the matrix holds, said in the variable's own words; None if it is unknown.
 
-    Several vertebrae that differ in a choice of which any one counts give the list of their choices.
+    Several vertebrae that differ in a choice of which any one counts give the list of their choices. A choice that the
+    models do not know is shown as it was stated, though it counts as unknown.
     """
-    if value != value:
+    if value != value and not any(is_unplaced(predictor.variable, record) for record in records):
         return None
     if predictor.levels:
         return predictor.levels[int(value)]
@@ -73,6 +74,11 @@ def column_value(predictor: Predictor, value: float, records: Sequence[Record]) 
     return stated[0] if len(stated) == 1 else (stated or None)
 
 
+def is_unplaced(variable: str, record: Record) -> bool:
+    """Whether the record states a choice that the models have no place for, such as a stent: it counts as unknown."""
+    return variable == "procedure" and record.get(variable) not in (None, *PROCEDURE_CODES)
+
+
 def plan_changes(served: Served, records: Sequence[Record], matrix: Matrix) -> list[Scenario]:
     """Every other state of each planned variable that the model uses. ``matrix``: rows of the vertebrae, or one row."""
     return [scenario for p in served.predictors for scenario in _changes_of(p, records, matrix)]
@@ -85,6 +91,8 @@ def _changes_of(predictor: Predictor, records: Sequence[Record], matrix: Matrix)
     places = (None,) if variable.scope == "patient" else range(len(records))
     for index in places:
         record = records[index or 0]
+        if is_unplaced(variable.name, record):  # a change from what the models cannot tell would be one from unknown
+            continue
         now = record.get(variable.name)
         if predictor.levels:  # the state counts, whether it was stated or follows from stage or product
             now = column_value(predictor, matrix[predictor.name][index or 0], records)  # type: ignore[assignment]
@@ -105,11 +113,11 @@ def _alternatives(name: str, now: Value | None) -> list[Value]:
     return [now + step for step in VOLUME_STEPS_ML if low <= now + step <= high]
 
 
-def unknown_values(served: Served, by_row: Matrix, matrix: Matrix, count: int) -> list[Scenario]:
+def unknown_values(served: Served, by_row: Matrix, matrix: Matrix, records: Sequence[Record]) -> list[Scenario]:
     """For each predictor that is unknown the values that it could have.
 
-    ``matrix``: what the model reads; ``by_row``: a matrix with a row for each of the ``count`` vertebrae, which tells
-    at which of them a vertebra's variable is unknown, even where pooling over the vertebrae hides it.
+    ``matrix``: what the model reads; ``by_row``: a matrix with a row for each vertebra, which tells at which of them a
+    vertebra's variable is unknown, even where pooling over the vertebrae hides it. What was stated is not missing.
     """
     gaps = dict(zip(matrix.columns, np.isnan(matrix.values).T, strict=True))
     gaps |= {name: gap for name, gap in zip(by_row.columns, np.isnan(by_row.values).T, strict=True) if name in gaps}
@@ -117,8 +125,9 @@ def unknown_values(served: Served, by_row: Matrix, matrix: Matrix, count: int) -
     for predictor, values in zip(served.predictors, served.possible, strict=True):
         gap = gaps[predictor.name]
         if gap.any():
-            own = VARIABLES[predictor.variable].scope == "vertebra" and len(gap) == count
-            places = [int(index) for index in np.flatnonzero(gap)] if own else [None]
+            own = VARIABLES[predictor.variable].scope == "vertebra" and len(gap) == len(records)
+            open_at: list[int | None] = [*np.flatnonzero(gap).tolist()] if own else [None]
+            places = [index for index in open_at if not is_unplaced(predictor.variable, records[index or 0])]
             found += [Scenario(predictor.variable, value, None, index) for index in places for value in values]
     return found
 

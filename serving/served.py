@@ -114,12 +114,11 @@ class Served:
             return head.totals_of_refits(margins.refits, _horizons_days(self.outcome))
         return head.refit_totals(margins.refits)[:, None, :]
 
-    def routes(self, risk: Floats, margins: Mapping[str, Margins]) -> Floats:
-        """B, S, C, D, shape (n, 4), coherent with the champion's risk of any leak (n,).
-
-        A Cox champion knows no routes: those of the logistic version of the same training stand in.
-        """
-        learner = self.release.champion if self.release.champion != "cox" else "logistic"
+    def routes(self, risk: Floats, margins: Mapping[str, Margins]) -> Floats | None:
+        """B, S, C, D, shape (n, 4), coherent with the champion's risk of any leak (n,); None if nobody tells them."""
+        learner = self.release.teller_of_routes
+        if learner is None:
+            return None
         return coherent_routes(risk, self.release.models[learner].routes_of(margins[learner]))
 
     def incidence(self, margins: Margins) -> Floats:

@@ -7,23 +7,16 @@ The only module that imports bentoml and the only one here that reads the enviro
 
 from __future__ import annotations
 
-import gc
-import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import bentoml
 from bentoml.metrics import Histogram, generate_latest
 
-from features.build import Outcome
-from features.errors import CemriskError
-from models.release import load_releases
 from serving.app import create_app
-from serving.served import Served, serve
-
-logger = logging.getLogger("cemrisk.serving")
+from serving.shelf import Shelf
 
 #: Spans, the access log and BentoML's own request metrics take most of the time of a small request. What they would
 #: tell stands in the application's histogram; addresses, which BentoML would make labels of, may hold anything.
@@ -32,26 +25,7 @@ QUIET: dict[str, Any] = {
     "logging": {"access": {"enabled": False}},
     "metrics": {"enabled": False},
 }
-#: Objects made, less those freed, before the collector looks for cycles: an answer makes some thousand and no cycle.
-GARBAGE_THRESHOLD = 20_000
 BUCKETS_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 4.0)
-
-
-class _Shelf:
-    """What a worker serves: empty until the service has loaded it."""
-
-    def __init__(self) -> None:
-        self.served: Mapping[Outcome, Served] = {}
-
-    def load(self, home: Path) -> None:
-        """Take what is released under ``home``; a damaged or foreign model leaves the service not ready."""
-        try:
-            self.served = serve(load_releases(home))
-        except CemriskError as error:
-            logger.error("nothing to serve: %s", error)
-
-    def get(self) -> Mapping[Outcome, Served]:
-        return self.served
 
 
 def _observer() -> Callable[[str, int, float], None]:
@@ -75,7 +49,7 @@ def _metrics() -> tuple[bytes, str]:
     return generate_latest(), "text/plain; version=0.0.4; charset=utf-8"
 
 
-shelf = _Shelf()
+shelf = Shelf()
 app = create_app(shelf.get, _observer(), _metrics)
 
 
@@ -91,12 +65,10 @@ class Service:
     """One worker."""
 
     def __init__(self) -> None:
-        shelf.load(Path(os.environ.get("CEMRISK_HOME", ".cemrisk")))
-        # What is loaded by now stays; without this the collector walks all of it every few hundred answers.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GARBAGE_THRESHOLD)
+        home = Path(os.environ.get("CEMRISK_HOME", ".cemrisk"))
+        shelf.refresh(home)
+        shelf.follow(home)
 
     def __is_ready__(self) -> bool:
         """BentoML asks for ``/readyz``: 503 until there is a model to answer with."""
-        return bool(shelf.served)
+        return bool(shelf.get())

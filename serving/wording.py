@@ -51,13 +51,20 @@ SOURCE_NOTES: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
 )
 
 
-def contribution_text(predictor: Predictor, value: Any, contribution: float, vertebrae: int) -> str:
-    """One line on what a variable does to the risk, beside the reference patient."""
+def contribution_text(
+    predictor: Predictor, value: Any, contribution: float, vertebrae: int, *, counted: bool = True
+) -> str:
+    """One line on what a variable does to the risk, beside the reference patient.
+
+    ``counted`` is false for a value that was stated, but counts as unknown because the models do not know it.
+    """
     direction = "raises the risk" if contribution > 0 else "lowers the risk"
     if abs(contribution) < HARDLY:
         direction = "hardly changes the risk"
     if value is None:
         return f"{label(predictor)}: not known; what is known beside it {direction}"
+    if not counted:
+        return f"{label(predictor)}: {_said(predictor, value)}, which counts as not known; that {direction}"
     place = f" ({_POOLED[predictor.pool]})" if vertebrae > 1 and predictor.pool in _POOLED else ""
     return f"{label(predictor)}: {_said(predictor, value)}{place}; {direction}"
 
@@ -88,11 +95,17 @@ def _said(predictor: Predictor, value: Any) -> str:
 
 
 def evidence(variable: str, value: Value, was: Value | None) -> str:
-    """What stands behind a change of plan: ``trial`` (viscosity; zoledronate or none), otherwise ``association``."""
+    """What stands behind a change of plan: ``trial`` or ``association``.
+
+    Trials compared known states: viscosities, and zoledronate with none. They support the direction alone; the model
+    has one coefficient for any planned drug, and every number is an association in the registry.
+    """
+    if was is None:
+        return "association"
     if variable == "planned_viscosity":
         return "trial"
-    drugs = {value, was} - {None}
-    return "trial" if variable == "anti_osteoporosis_plan" and drugs <= {"none", "zoledronate"} else "association"
+    zoledronate = variable == "anti_osteoporosis_plan" and {value, was} == {"none", "zoledronate"}
+    return "trial" if zoledronate else "association"
 
 
 def warning(
@@ -109,10 +122,12 @@ def ct_warning(code: str, level: str | None) -> dict[str, Any]:
 
 
 def outside_range_text(predictor: Predictor, low: float, high: float) -> str:
+    """``low`` and ``high``: the first and the 99th percentile of the training, which is what a model card holds."""
     unit = VARIABLES[shown_variable(predictor)].unit
+    span = f"{low:g} to {high:g}{f' {unit}' if unit and unit != 'count' else ''}"
     return (
-        f"{label(predictor)} lies outside the {low:g} to {high:g} {unit}".rstrip()
-        + " of the patients that the model was trained on: the risk is an extrapolation"
+        f"{label(predictor)} lies outside {span}, where the central 98 % of the patients lie that the model was "
+        "trained on: the risk is an extrapolation"
     )
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from features.build import Outcome
+from features.build import PREDICTORS, Outcome, Predictor
+from features.derived import Floats
 from features.dictionary import fingerprint
 from features.errors import InputRejected, TooLittleData, UsageError
 from features.registry import Export, read_export
@@ -28,18 +25,29 @@ from training.cohort import Cohort, cohort
 from training.draw import figures_of
 from training.engine import Engine
 from training.promote import best_candidate
+from training.scratch import scratch, sweep
 from training.tracking import Logged, Store, Version
 from training.validate import CLASSES, FOLDS, LEARNERS, Validated, validate
 
 PACKAGES = ("numpy", "xgboost-cpu", "lifelines", "shap", "mlflow", "scikit-learn")
 _STATED_QUANTILES = (0.01, 0.99)
+#: Seeds that every learner takes.
+_SEEDS = range(2**31)
+#: The columns that an outcome is read from.
+_OUTCOME_COLUMNS: dict[Outcome, tuple[str, ...]] = {
+    "leakage": ("leak_routes", "leak_modality"),
+    "refracture": ("refracture", "refracture_days", "last_seen_days", "died"),
+}
 #: Said at each step: what is being done, and how much of how much.
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to train and from what. ``learner`` "all": every learner that the outcome has."""
+    """What to train and from what. ``learner`` "all": every learner that the outcome has.
+
+    Raises ``UsageError`` for a seed that no generator takes.
+    """
 
     export: Path
     outcomes: tuple[Outcome, ...] = OUTCOMES
@@ -48,6 +56,10 @@ class Job:
     dictionary: Path | None = None
     mapping: Path | None = None
     engine: Engine = "local"
+
+    def __post_init__(self) -> None:
+        if self.seed not in _SEEDS:
+            raise UsageError(f"--seed: a whole number from 0 to {_SEEDS[-1]} is expected")
 
     def learners(self, outcome: Outcome) -> tuple[Learner, ...]:
         """Raises ``UsageError`` for a learner that no outcome asked for has."""
@@ -117,11 +129,25 @@ def train(job: Job, store: Store, progress: Progress = lambda what, done, total:
             if learners:
                 trained.append(_train_outcome(job, store, export, outcome, learners, digest, progress))
         except TooLittleData as error:
-            untrained[outcome] = str(error)
+            untrained[outcome] = str(error) + _absent_columns(export, outcome)
     if not trained:
         raise TooLittleData("; ".join(untrained.values()))
     read, accepted, rejected = len(export.rows), len(export.positions), len(export.rejected)
     return Report(read, accepted, rejected, trained, untrained, job.no_such_learner)
+
+
+def people_of(export: Export, outcome: Outcome) -> Cohort:
+    """Who trains a model of the outcome; synthetic if any patient of the export is simulated."""
+    people = cohort(export.columns(), outcome, export.patient_complete)
+    # The pseudonyms that came may have been dropped as identifiers, so the cohort cannot always tell.
+    return replace(people, data_status="synthetic") if export.simulated else people
+
+
+def _absent_columns(export: Export, outcome: Outcome) -> str:
+    """Which columns of the outcome hold nothing in any accepted row, as the end of a message."""
+    known = export.columns()
+    absent = [name for name in _OUTCOME_COLUMNS[outcome] if name not in known]
+    return f"; no accepted row has a value of {', '.join(absent)}" if absent else ""
 
 
 def _train_outcome(
@@ -134,8 +160,8 @@ def _train_outcome(
     progress: Progress,
 ) -> Trained:
     store.reconcile(outcome)
-    _sweep(store.home)
-    people = cohort(export.columns(), outcome, export.patient_complete)
+    sweep(store.home)
+    people = people_of(export, outcome)
     training_id = f"{outcome}-{digest[:8]}-{os.urandom(4).hex()}"
     results = validate(
         people, learners, job.seed, job.engine, lambda done, total: progress(f"fitting {outcome}", done, total)
@@ -157,13 +183,14 @@ def _train_outcome(
         people.events,
         people.left_out,
         ours,
-        next((version for version in ours if "challenger" in version.aliases), None),
+        # By number, not by alias: a training that ended meanwhile may have taken the alias.
+        next((version for version in ours if best is not None and version.version == best.version), None),
     )
 
 
 def _log(job: Job, store: Store, people: Cohort, result: Validated, training_id: str, digest: str) -> Version:
     card = card_of(job, people, result, training_id, digest)
-    with _scratch(store.home) as folder:
+    with scratch(store.home) as folder:
         sha256 = save(result.model, folder / "model", card)
         logged = Logged(
             learner=result.learner,
@@ -186,7 +213,6 @@ def _log(job: Job, store: Store, people: Cohort, result: Validated, training_id:
 
 def card_of(job: Job, people: Cohort, result: Validated, training_id: str, digest: str) -> Card:
     """The model card: aggregates of the cohort, the settings and the out-of-sample metrics."""
-    low, high = np.nanquantile(people.matrix.values, _STATED_QUANTILES, axis=0)
     return Card(
         outcome=people.outcome,
         learner=result.learner,
@@ -199,9 +225,9 @@ def card_of(job: Job, people: Cohort, result: Validated, training_id: str, diges
         events=people.events,
         left_out=people.left_out,
         training_range={
-            name: (float(a), float(b))
-            for name, a, b in zip(people.matrix.columns, low, high, strict=True)
-            if np.isfinite(a) and np.isfinite(b)
+            predictor.name: _stated_range(predictor, known)
+            for predictor in PREDICTORS[people.outcome]
+            if len(known := _known(people.matrix[predictor.name]))
         },
         missing_share={
             name: float(share)
@@ -211,6 +237,22 @@ def card_of(job: Job, people: Cohort, result: Validated, training_id: str, diges
         settings=asdict(result.model.settings) | {"validation_folds": FOLDS},
         packages={name: package_version(name) for name in PACKAGES},
     )
+
+
+def _known(values: Floats) -> Floats:
+    return values[np.isfinite(values)]
+
+
+def _stated_range(predictor: Predictor, known: Floats) -> tuple[float, float]:
+    """What the card says a column held: all levels; of a measurement where nearly all lie, out to its grid.
+
+    A quantile can be the value of one patient, a point of the grid tells of nobody.
+    """
+    step = predictor.resolution
+    if not step:
+        return float(known.min()), float(known.max())
+    low, high = np.quantile(known, _STATED_QUANTILES)
+    return float(np.floor(low / step) * step), float(np.ceil(high / step) * step)
 
 
 def _params(card: Card) -> dict[str, Any]:
@@ -248,29 +290,3 @@ def _git_commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return found.stdout.strip()
-
-
-@contextmanager
-def _scratch(home: Path) -> Iterator[Path]:
-    """A folder for models on their way to MLflow, gone afterwards; locked as long as somebody works in it."""
-    folder = Path(tempfile.mkdtemp(prefix="fit-", dir=home))
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(held)
-
-
-def _sweep(home: Path) -> None:
-    """Remove the folders that a killed training left: those that nobody holds."""
-    for folder in home.glob("fit-*"):
-        held = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            pass
-        finally:
-            os.close(held)

@@ -8,10 +8,12 @@ by force.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,23 +92,33 @@ def promote(store: Store, outcome: str, number: str | None, *, force: bool = Fal
         raise UsageError(f"the outcome must be one of {', '.join(OUTCOMES)}")
     if force and not why.strip():
         raise UsageError("--force needs --why: the reason is kept in the decision record")
-    version = store.version(outcome, number) if number else _challenger(store, outcome)
-    checks = gate(outcome, version.metrics, version.role)
-    failed = [check for check in checks if not check.passed]
-    if failed and not force:
-        listed = "; ".join(f"{check.name} is {check.found:.3f}, asked {check.asked}" for check in failed)
-        raise GateRefused(f"{outcome} version {version.version} does not pass the gate: {listed}. See cemrisk compare")
-    return _decide(store, "promote", version, forced=bool(failed), why=why, checks=checks)
+    with _one_at_a_time(store.home):
+        version = store.version(outcome, number) if number else _challenger(store, outcome)
+        checks = gate(outcome, version.metrics, version.role)
+        failed = [check for check in checks if not check.passed]
+        if failed and not force:
+            listed = "; ".join(f"{check.name} is {check.found:.3f}, asked {check.asked}" for check in failed)
+            said = f"{outcome} version {version.version} does not pass the gate: {listed}"
+            raise GateRefused(f"{said}. See cemrisk compare")
+        return _decide(store, "promote", version, forced=bool(failed), why=why, checks=checks)
 
 
 def rollback(store: Store, outcome: str, *, why: str = "") -> Decision:
     """Back to the champion before; raises ``NotReady`` if there was none."""
-    version = store.by_alias(outcome, "previous")
-    if version is None:
-        raise NotReady(f"{outcome} has no champion before the present one")
-    return _decide(
-        store, "rollback", version, forced=False, why=why, checks=gate(outcome, version.metrics, version.role)
-    )
+    with _one_at_a_time(store.home):
+        version = store.by_alias(outcome, "previous")
+        if version is None:
+            raise NotReady(f"{outcome} has no champion before the present one")
+        checks = gate(outcome, version.metrics, version.role)
+        return _decide(store, "rollback", version, forced=False, why=why, checks=checks)
+
+
+@contextmanager
+def _one_at_a_time(home: Path) -> Iterator[None]:
+    """Two decisions at once could leave the service on one version and the alias on the other."""
+    with (home / "decisions.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _challenger(store: Store, outcome: str) -> Version:
@@ -137,11 +149,15 @@ def _decide(store: Store, action: str, version: Version, *, forced: bool, why: s
     )
     # The record first, then the service, then the aliases: whatever is cut short can be done again and is on record.
     keep(store.home, decision)
-    write_release(store.home, outcome, version.learner, folders, numbers, version.training_id)
-    store.record(version, asdict(decision))
-    if before is not None and before.version != version.version:
-        store.set_alias(outcome, "previous", before.version)
-    store.set_alias(outcome, "champion", version.version)
+    try:
+        write_release(store.home, outcome, version.learner, folders, numbers, version.training_id)
+        store.record(version, asdict(decision))
+        if before is not None and before.version != version.version:
+            store.set_alias(outcome, "previous", before.version)
+        store.set_alias(outcome, "champion", version.version)
+    except BaseException:
+        keep(store.home, replace(decision, action=f"{action} failed"))
+        raise
     return decision
 
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from features.build import Outcome, build
 from features.dictionary import VARIABLES, Moment
-from features.errors import Finding, NotReady
+from features.errors import Finding, NotReady, UsageError
 from features.outcome import HORIZON_DAYS, ROUTES
 from features.records import to_columns
 from features.registry import Row, read_export
+from features.registry.operations import in_whole_operation
 from models.release import Release, load_releases
 
 Floats = NDArray[np.float64]
@@ -63,26 +64,44 @@ def score(
     mapping: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Scored:
-    """Write ``out``, whole or not at all. Raises ``NotReady`` if nothing is released."""
+    """Write ``out``, whole or not at all.
+
+    Raises ``UsageError`` if the folder of ``out`` is not there, ``NotReady`` if nothing is released.
+    """
+    if not out.parent.is_dir():
+        raise UsageError("--out: the folder of the file is not there: make it first")
     releases = load_releases(home)
     if not releases:
         raise NotReady("no model is released yet: run cemrisk train, then cemrisk promote")
     export = read_export(cases, dictionary=dictionary, mapping=mapping)
     prepared = [_case(row) for row in export.rows]
-    ignored = sorted({name for row in export.rows for name in row.record if not _known_before(name)})
+    ignored = sorted(name for name in export.column_of if not _known_before(name))
     partial = out.with_name(f".{out.name}.part")
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    try:
+        _write(partial, prepared, releases, detection, progress)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Scored(len(prepared), sum(not case.usable for case in prepared), tuple(ignored))
+
+
+def _write(
+    path: Path,
+    cases: Sequence[Case],
+    releases: Mapping[Outcome, Release],
+    detection: str,
+    progress: Callable[[int, int], None],
+) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
         done = 0
-        for chunk in _chunks(prepared):
+        for chunk in _chunks(cases):
             writer.writerows(_scored(chunk, releases, detection))
             done += len(chunk)
-            progress(done, len(prepared))
+            progress(done, len(cases))
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(out)
-    return Scored(len(prepared), sum(not case.usable for case in prepared), tuple(ignored))
 
 
 def _known_before(name: str) -> bool:
@@ -143,17 +162,18 @@ def _leakage(release: Release, records: list[Mapping[str, Any]], detection: str)
     matrix = build(to_columns(records), "leakage", detection=detection, patient=patient)
     margins = release.model.margins(matrix)
     risk, interval = release.model.risk_of(margins), release.model.interval_of(margins)
-    return np.column_stack([risk, interval, release.routes(matrix, risk)])
+    routes = release.routes(matrix, risk)
+    return np.column_stack([risk, interval, np.full((len(risk), len(ROUTES)), np.nan) if routes is None else routes])
 
 
 def _add_refracture(
     cases: list[Case], release: Release, cells: list[dict[str, str]], warnings: list[list[str]]
 ) -> None:
-    """A patient's risk on each of his rows; none if one of his rows is rejected."""
-    broken = {case.record.get("patient_id") for case in cases if not case.usable}
-    whole = [place for place, case in enumerate(cases) if case.record.get("patient_id") not in broken]
+    """A patient's risk on each row of an operation; none if one of the operation's rows is rejected."""
+    complete = in_whole_operation([case.record for case in cases], [case.findings for case in cases])
+    whole = np.flatnonzero(complete).tolist()
     for place, case in enumerate(cases):
-        if case.usable and case.record.get("patient_id") in broken:
+        if case.usable and not complete[place]:
             warnings[place].append("row_of_the_patient_rejected:refracture")
     if not whole:
         return

@@ -77,14 +77,17 @@ def _fit(cohort: Cohort, learner: Learner, k: int, fold: NDArray[np.intp], seed:
         model = CLASSES[learner](replace(settings, refits=BOOSTED_REFITS) if learner == "boosted" else settings)
         return model.fit(cohort.matrix, cohort.target)  # type: ignore[attr-defined]
     model = CLASSES[learner](Settings(seed=seed, refits=0))
-    model.fit(cohort.matrix.take(fold != k), cohort.target.take(fold != k))  # type: ignore[attr-defined]
+    try:
+        model.fit(cohort.matrix.take(fold != k), cohort.target.take(fold != k))  # type: ignore[attr-defined]
+    except TooLittleData as error:
+        raise TooLittleData(f"{error} (in four fifths of the data, as cross-validation needs it)") from error
     return _predict(model, cohort, fold == k)
 
 
 def _predict(model: CalibratedRisk, cohort: Cohort, rows: NDArray[np.bool_]) -> tuple[Floats, Floats | None]:
     margins = model.margins(cohort.matrix.take(rows), with_refits=False)
     if isinstance(cohort.target, Leakage):
-        return model.risk_of(margins), None if model.learner == "cox" else model.routes_of(margins)
+        return model.risk_of(margins), model.routes_of(margins) if model.has_routes else None
     risk = np.column_stack([model.risk_of(margins, days) for days in HORIZONS])
     return risk, model.incidence_of(margins, HORIZONS)
 
@@ -94,7 +97,9 @@ def _gather(
 ) -> Validated:
     risk = np.empty_like(base)
     pieces = [found[learner, k] for k in range(FOLDS)]
-    detail = None if pieces[0][1] is None else np.empty((len(fold), *pieces[0][1].shape[1:]))
+    # A fold may lack the leaks to tell routes although the whole cohort just has them: then none are judged.
+    told = all(more is not None for _, more in pieces)
+    detail = np.empty((len(fold), *pieces[0][1].shape[1:])) if told else None
     for k, (one, more) in enumerate(pieces):
         risk[fold == k] = one
         if detail is not None:
@@ -155,6 +160,10 @@ def measure(target: Leakage | Refracture, risk: Floats, detail: Floats | None, b
 
 def _route_metrics(target: Leakage, risk: Floats, index: int, route: str) -> dict[str, float]:
     told = ~np.isnan(target.routes[:, index])
+    if not told.all():
+        # Leaks of unknown route are missing from what was observed: only the order of risks can be judged.
+        one = metrics.auc(risk[told], target.routes[told, index], cluster=target.patient[told])
+        return {f"auc_{route}": one.value, f"auc_{route}_lo": one.lo, f"auc_{route}_hi": one.hi}
     summary = metrics.summary(risk[told], target.routes[told, index], cluster=target.patient[told])
     wanted = ("auc", "oe", "calibration_slope", "brier", "log_loss")
     return {f"{name}_{route}{end}": summary[name + end] for name in wanted for end in ("", "_lo", "_hi")}

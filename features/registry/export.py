@@ -21,7 +21,9 @@ from features.records import to_columns
 from features.registry.binding import Bound, bind
 from features.registry.codes import finding, refuse
 from features.registry.mapping import ExportMapping, load_mapping
+from features.registry.operations import in_whole_operation
 from features.registry.project import load_project
+from features.registry.pseudonym import is_simulated
 from features.registry.redcap import looks_like_redcap, redcap_source, resolved
 from features.registry.redcap_cells import translated
 from features.registry.source import Source, SourceRow, flat_source
@@ -56,7 +58,8 @@ class Export:
 
     ``source_columns`` head the cells of the rows (identifiers are not among them), ``unmapped`` are columns that feed
     no variable, ``findings`` speak of the file or its columns, ``joined`` counts REDCap rows joined to others,
-    ``column_of`` gives the source column of each variable.
+    ``column_of`` gives the source column of each variable, ``simulated`` is whether any identifier as it came, also of
+    a rejected row, is one of a simulated patient.
     """
 
     rows: tuple[Row, ...]
@@ -65,6 +68,7 @@ class Export:
     findings: tuple[Finding, ...]
     joined: int
     column_of: Mapping[str, str]
+    simulated: bool = False
 
     @cached_property
     def kept(self) -> tuple[Row, ...]:
@@ -88,9 +92,12 @@ class Export:
 
     @cached_property
     def patient_complete(self) -> NDArray[np.bool_]:
-        """For each of ``accepted``, whether no row of its patient was rejected; others get no refracture risk."""
-        incomplete = {row.record.get("patient_id") for row in self.rejected}
-        return np.array([row.record.get("patient_id") not in incomplete for row in self.kept], dtype=bool)
+        """For each of ``accepted``, whether the patient of its operation is there with all rows of the operation.
+
+        The others get no refracture risk. What is rejected of another operation does not matter.
+        """
+        whole = in_whole_operation([row.record for row in self.rows], [row.findings for row in self.rows])
+        return np.array([one for one, row in zip(whole, self.rows, strict=True) if row.accepted], dtype=bool)
 
     @cached_property
     def all_findings(self) -> tuple[Finding, ...]:
@@ -163,6 +170,7 @@ def _judged(source: Source, bound: Bound, rules: ExportMapping) -> Export:
         findings=(*source.findings, *bound.findings),
         joined=source.joined,
         column_of={binding.variable.name: binding.column for binding in bound.bindings},
+        simulated=source.simulated or any(is_simulated(draft.record.get("patient_id")) for draft in drafts),
     )
 
 

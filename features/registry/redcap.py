@@ -14,6 +14,7 @@ from features.errors import Finding
 from features.registry.codes import finding, refuse
 from features.registry.mapping import ExportMapping
 from features.registry.project import SYSTEM_COLUMNS, Column, Project, columns_of, plain
+from features.registry.pseudonym import is_simulated, pseudonym
 from features.registry.redcap_cells import Decoder, raw_or_label
 from features.registry.redcap_join import Layout, Read, join
 from features.registry.source import Source
@@ -58,6 +59,7 @@ def redcap_source(table: Table, project: Project, mapping: ExportMapping) -> Sou
         joined=joined,
         findings=_dropped(columns, project),
         fallbacks={"patient_id": project.record_id, "centre_id": _GROUP},
+        simulated=_is_simulated(table, columns, project),
         required=frozenset(entry.name for entry in project.fields.values() if entry.required),
     )
 
@@ -70,7 +72,7 @@ def _reads(table: Table, decoder: Decoder) -> list[Read]:
     for line in table.lines:
         record = line.cells[record_place].strip() if record_place < len(line.cells) else ""
         if pseudonyms is not None and record:
-            record = pseudonyms.setdefault(record, f"record-{len(pseudonyms) + 1}")
+            record = pseudonyms.setdefault(record, pseudonym(record, len(pseudonyms) + 1))
         read = Read(
             position=line.position,
             cells=_without_identifiers(line, decoder.columns, has_identifiers),
@@ -82,6 +84,12 @@ def _reads(table: Table, decoder: Decoder) -> list[Read]:
         )
         reads.append(read)
     return reads
+
+
+def _is_simulated(table: Table, columns: Sequence[Column], project: Project) -> bool:
+    """Whether a record id or an identifier, as it came and before it is dropped, is one of a simulated patient."""
+    places = [place for place, one in enumerate(columns) if one.identifier or one.name == project.record_id]
+    return any(is_simulated(line.cells[place]) for line in table.lines for place in places if place < len(line.cells))
 
 
 def _without_identifiers(line: Line, columns: Sequence[Column], has_identifiers: bool) -> tuple[str, ...]:

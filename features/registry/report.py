@@ -70,7 +70,7 @@ def as_text(export: Export, *, every: bool = False) -> str:
     if export.joined:
         lines.append(f"{export.joined} further rows were joined to these")
     if incomplete := _incomplete(export):
-        lines.append(f"{incomplete} patients keep accepted rows but lost one: they train no refracture model")
+        lines.append(f"{incomplete} patients have operations that lost rows: these train no refracture model")
     found = export.all_findings
     column_of = dict(export.column_of)
     for severity, title in (("reject", "Defects"), ("warn", "Warnings")):

@@ -31,7 +31,8 @@ class SourceRow:
 @dataclass(frozen=True, slots=True)
 class Source:
     """An export as text. ``columns`` head the cells as they came, ``names`` are the columns that a variable can be read
-    from, ``joined`` counts the rows that were joined to others, ``required`` the columns that the project requires."""
+    from, ``joined`` counts the rows that were joined to others, ``required`` the columns that the project requires,
+    ``simulated`` is whether an identifier that no variable is read from marks simulated patients."""
 
     rows: tuple[SourceRow, ...]
     columns: tuple[str, ...]
@@ -40,6 +41,7 @@ class Source:
     findings: tuple[Finding, ...] = ()
     fallbacks: Mapping[str, str] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
+    simulated: bool = False
 
 
 def flat_source(table: Table) -> Source:

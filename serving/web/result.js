@@ -84,10 +84,10 @@ function whatIf(entries, labels, at) {
   const rows = entries.map((entry) => [
     `${labels[entry.variable].label}: ${said(entry.from)} → ${said(entry.to)}${labels[entry.variable].unit ? ` ${labels[entry.variable].unit}` : ""}${at !== null && entry.level ? ` (${entry.level})` : ""}`,
     `${percent(pick(entry.risk))}`, range(pick(entry.interval)), points(pick(entry.difference)), pointsRange(pick(entry.difference_interval)),
-    element("span", { class: `tag ${entry.evidence}` }, entry.evidence === "trial" ? "trials" : "association only"),
+    element("span", { class: `tag ${entry.evidence}` }, entry.evidence === "trial" ? "direction: trials" : "association only"),
   ]);
   return [element("h4", {}, "If the plan were another"),
-    table("Association only: patients with the other plan differed; changing the plan need not change the risk by as much. None of this is advice.",
+    table("Every number here is an association in the data of this model's registry: patients with the other plan differed, and changing the plan need not change the risk by as much. Where trials are named, they support the direction of the change, not its size. None of this is advice.",
       ["Change", "#Risk", "#95 % interval", "#Points", "#95 % interval", "Evidence"], rows)];
 }
 
@@ -106,7 +106,8 @@ function leakageCard(one, labels) {
   return element("div", { class: "card" }, element("h3", {}, `Cement leakage at ${one.level}, as seen ${seen}`),
     big(one.risk, one.interval, one.average), gauge(one.risk, one.interval, one.average),
     element("div", { class: "two" },
-      element("div", {}, element("h4", {}, "By route"), bars(Object.entries(one.routes).map(([r, v]) => [`${r} ${ROUTES[r]}`, v]))),
+      one.routes === null ? null
+        : element("div", {}, element("h4", {}, "By route"), bars(Object.entries(one.routes).map(([r, v]) => [`${r} ${ROUTES[r]}`, v]))),
       element("div", {}, element("h4", {}, "By model"), learners(one.by_learner, null))),
     element("h4", {}, "What raises (red, right) and lowers (green, left) this risk"), contributions(one.explanation),
     ...whatIf(one.what_if, labels, null));

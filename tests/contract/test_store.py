@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
 
 from features.errors import NotReady, UsageError
 from tests.versions import empty_store, logged, register
@@ -96,3 +98,20 @@ def test_the_folder_of_a_version_is_the_model_that_was_logged(store, tmp_path) -
     found = register(store, tmp_path / "a")
     kept = {path.name: path.read_bytes() for path in store.folder(found).iterdir()}
     assert kept == {path.name: path.read_bytes() for path in Path(tmp_path / "a").iterdir()}
+
+
+def test_a_server_that_does_not_answer_is_said_soon(tmp_path, monkeypatch) -> None:
+    """Nothing listens on the discard port; the limits of the test runner may not be ours."""
+    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    began = time.monotonic()
+    with pytest.raises(NotReady, match="MLflow server does not answer"):
+        Store(tmp_path / "home", "http://127.0.0.1:9")
+    assert time.monotonic() - began < 20
+
+
+def test_a_server_that_falls_silent_is_not_taken_for_one_where_nothing_was_trained(tmp_path, store) -> None:
+    store.client = MlflowClient("http://127.0.0.1:9", "http://127.0.0.1:9")
+    with pytest.raises(NotReady, match="MLflow server does not answer"):
+        store.versions("leakage")

@@ -80,6 +80,7 @@ def test_levels_become_indicators_and_few_values_a_line() -> None:
     values = rng.normal(size=(300, len(COLUMNS)))
     values[:, COLUMNS.index("viscosity")] = rng.integers(0, 3, 300)
     values[:, COLUMNS.index("planned_volume_ml")] = rng.choice([3.0, 4.0], 300)
+    values[:, COLUMNS.index("ct_value_hu")] = rng.normal(78, 24, 300)
     terms = {term.column: term for term in fit_design("leakage", values).terms}
     assert terms["viscosity"] == Term("viscosity", levels=3)
     assert terms["planned_volume_ml"] == Term("planned_volume_ml")

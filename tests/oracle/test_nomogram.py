@@ -121,6 +121,15 @@ def test_reading_gives_the_cumulative_hazard_of_a_cause_within_a_line(cause: str
     refuse_more_than_a_line(found, baseline * np.exp(head.slope[place] * eta), rows)
 
 
+@pytest.mark.parametrize("learner", ["logistic", "cox"])
+def test_points_by_number_give_the_risk_of_any_leak_to_the_last_digits(learner: str) -> None:
+    model = fitted("leakage", learner)  # type: ignore[arg-type]
+    found = nomogram(model)
+    rows = patients(found, seed=6)[:100]
+    read = [found.read(sum(found.points(row).values())) for row in rows]
+    assert read == pytest.approx(risk(model, rows), rel=1e-9)
+
+
 @pytest.mark.parametrize("horizon_days", [91, 365, 730])
 def test_any_refracture_is_within_the_error_that_the_picture_states(horizon_days: int) -> None:
     """Patients as they come (not anywhere on the axes): what is printed holds for others than those it came from."""

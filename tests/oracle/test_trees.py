@@ -16,7 +16,6 @@ from features.errors import UsageError
 from features.outcome import Refracture
 from models import Settings
 from models.boosted import MONOTONE, BoostedRisk
-from models.calibrated import part_names
 from models.forest import Forest, check_trees, join
 from models.tree_shap import Paths, contributions
 from models.trees import TreeBody, trees_file
@@ -44,8 +43,8 @@ def _documents(trees: bytes, count: int) -> list[bytes]:
 @cache
 def _boosters(outcome: Outcome) -> list[xgboost.Booster]:
     """The stored parts, as xgboost reads them back."""
-    parts = part_names(outcome, "boosted")
-    return [xgboost.Booster(model_file=bytearray(one)) for one in _documents(_boosted(outcome).trees, len(parts))]
+    model = _boosted(outcome)
+    return [xgboost.Booster(model_file=bytearray(one)) for one in _documents(model.trees, len(model.parts))]
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
@@ -134,7 +133,7 @@ def test_long_tables_are_cut_without_a_seam() -> None:
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_refits_joined_are_the_refits_one_by_one(outcome: Outcome) -> None:
     """The joined document of refits gives what each refit's own document would; here two parts stand in for refits."""
-    parts = len(part_names(outcome, "boosted"))
+    parts = len(_boosted(outcome).parts)
     documents = _documents(_boosted(outcome).trees, parts)
     columns = len(_boosted(outcome).columns)
     body = TreeBody.read(trees_file(documents[:2], [*documents[:2], *documents[:2]]), 2, 2, columns)

@@ -19,7 +19,7 @@ _START = """
 import os, sys
 from pathlib import Path
 from serving.run import serve_forever
-sys.exit(serve_forever(Path(sys.argv[1]), os.environ, port=int(sys.argv[2])))
+sys.exit(serve_forever(Path(sys.argv[1]), os.environ, port=int(sys.argv[2]), workers=int(sys.argv[3])))
 """
 READY_WITHIN_SECONDS = 60
 
@@ -78,11 +78,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(home: Path, folder: Path) -> Iterator[Running]:
+def running(home: Path, folder: Path, workers: int = 1) -> Iterator[Running]:
     """Start the service on a free port; it is stopped at the end if the test did not do it."""
     port, log = free_port(), folder / "service.log"
     with log.open("wb") as file:
-        command = [sys.executable, "-c", _START, str(home), str(port)]
+        command = [sys.executable, "-c", _START, str(home), str(port), str(workers)]
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=folder, env=dict(os.environ))
     found = Running(f"http://127.0.0.1:{port}", process, log)
     try:

@@ -50,6 +50,12 @@ def release_all(home: Path, data: Data | None = None, linear: Settings = SETTING
         write_release(home, outcome, champions[outcome], folders, versions, "training-1")
 
 
+def release_leakage(home: Path, models: list[CalibratedRisk], matrix: Matrix, target: Target) -> None:
+    """Fit and release these learners of leakage; the first is the champion."""
+    folders = {model.learner: _saved(model, matrix, target, home) for model in models}
+    write_release(home, "leakage", models[0].learner, folders, dict.fromkeys(folders, "1"), "training-1")
+
+
 def _saved(model: CalibratedRisk, matrix: Matrix, target: Target, home: Path) -> Path:
     model.fit(matrix, target)  # type: ignore[attr-defined]
     ranges = {name: (float(np.nanmin(matrix[name])), float(np.nanmax(matrix[name]))) for name in matrix.columns}

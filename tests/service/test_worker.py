@@ -93,7 +93,7 @@ import json, sys
 from pathlib import Path
 from serving.service import app, shelf
 from tests.service.client import Client
-shelf.load(Path(sys.argv[1]))
+shelf.refresh(Path(sys.argv[1]))
 assert Client(app).post("/v1/risk", json=json.loads(sys.argv[2])).status_code == 200
 print(json.dumps(sorted(sys.modules)))
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import subprocess
@@ -11,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+import models
 from features.errors import UsageError
 from models.nomogram import Nomogram, nomogram
 from models.nomogram_axes import monotone_pieces, refined
@@ -140,8 +142,6 @@ def test_png_is_the_same_page() -> None:
 
 
 def test_the_training_range_of_the_card_ends_the_axes() -> None:
-    import models
-
     cox = fitted("leakage", "cox")
     alone = models.CoxRisk()
     alone.set_fitted("leakage", cox.body, cox.head)
@@ -168,6 +168,16 @@ def test_what_has_no_nomogram_is_refused() -> None:
         nomogram(fitted("leakage", "cox"), "B")
     with pytest.raises(UsageError, match="horizon_days"):
         nomogram(fitted("refracture", "cox"), horizon_days=400)
+
+
+def test_a_model_without_any_signal_has_nothing_to_draw() -> None:
+    cox = fitted("refracture", "cox")
+    head = dataclasses.replace(cox.head, slope=np.zeros(4))  # type: ignore[type-var]
+    flat = models.CoxRisk()
+    flat.set_fitted("refracture", cox.body, head)
+    for part in ("any", "adjacent"):
+        with pytest.raises(UsageError, match="same risk"):
+            nomogram(flat, part)
 
 
 def test_a_curve_is_cut_where_it_turns_and_wiggles_of_less_than_a_line_are_not_turns() -> None:

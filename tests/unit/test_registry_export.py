@@ -143,6 +143,27 @@ def test_a_duplicated_vertebra(tmp_path):
     assert export.patient_complete.tolist() == [False]
 
 
+@pytest.mark.parametrize(
+    ("broken", "complete"),
+    [
+        ({"procedure_date": "2024-09-01", "fvah_mm": "1.9"}, [True, False]),
+        ({"procedure_date": "2024-03-01", "fvah_mm": "1.9"}, [False, True]),
+        ({"procedure_date": ""}, [False, False]),
+        ({"procedure_date": "soon"}, [False, False]),
+    ],
+)
+def test_an_operation_is_complete_whatever_is_rejected_of_another_one(tmp_path, broken, complete):
+    later = row(procedure_date="2024-09-01", level="L3")
+    export = flat(tmp_path, row(), row(level="L2", **{"procedure_date": "2024-03-01"} | broken), later)
+    assert [found.position for found in export.rejected] == [2]
+    assert export.patient_complete.tolist() == complete
+
+
+def test_a_simulated_patient_is_noticed_on_a_rejected_row_too(tmp_path):
+    assert flat(tmp_path, row(), row(patient_id="SIM-000001", sex="x")).simulated
+    assert not flat(tmp_path, row(), row(patient_id="XSIM-1")).simulated
+
+
 def test_what_a_patient_has_on_one_row_holds_for_all_rows_of_the_operation(tmp_path):
     export = flat(tmp_path, row(t_score="-3.0"), row(level="L2", procedure_date="", t_score=""))
     assert [record["t_score"] for record in export.accepted] == [-3.0, -3.0]

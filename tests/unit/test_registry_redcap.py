@@ -104,6 +104,36 @@ def test_a_record_id_that_is_an_identifier_is_replaced(tmp_path):
     assert "record_id" not in export.source_columns
 
 
+def test_simulated_patients_stay_simulated_when_their_record_id_is_dropped(tmp_path):
+    def named(prefix):
+        return [base(f"{prefix}7"), vertebra(f"{prefix}7", 1, "12"), base("8"), vertebra("8", 1, "12")]
+
+    secret = [field("record_id", "patient", label="Record ID", identifier="y"), *FIELDS[1:]]
+    dictionary = write_table(tmp_path / "secret.csv", [DICTIONARY_HEADER, *secret])
+    export = read_export(write_redcap(tmp_path, named("SIM-"))[0], dictionary=dictionary)
+    assert export.simulated
+    assert [record["patient_id"] for record in export.accepted] == ["SIM-record-1", "record-2"]
+    accepted, _ = write_split(export, tmp_path / "checked")
+    assert read_export(accepted).simulated
+    assert not read_export(write_redcap(tmp_path, named(""))[0], dictionary=dictionary).simulated
+
+
+def test_a_dropped_pseudonym_beside_the_record_id_marks_simulated_patients(tmp_path):
+    fields = [entry if entry[0] != "full_name" else field("patient_id", "patient", identifier="y") for entry in FIELDS]
+    dictionary = write_table(tmp_path / "beside.csv", [DICTIONARY_HEADER, *fields])
+    records, _ = write_redcap(tmp_path, ROWS)
+    text = records.read_text(encoding="utf-8").replace("full_name", "patient_id")
+    assert not read_export(_written(records, text), dictionary=dictionary).simulated
+    export = read_export(_written(records, text.replace("Jane Canary", "SIM-000007")), dictionary=dictionary)
+    assert export.simulated
+    assert not any(str(record["patient_id"]).startswith("SIM-") for record in export.accepted)
+
+
+def _written(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
 def test_rows_that_belong_to_nothing_are_rejected_and_counted(tmp_path):
     rows = [base("1"), follow_up("1"), vertebra("2", 1, "12"), *ROWS]
     export = read(tmp_path, rows)

@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from features.registry.pseudonym import SIMULATED_PREFIX as SIMULATED_PREFIX
 from training.simulate.course import Course, Hospitals
 from training.simulate.heights import draw_heights
 from training.simulate.population import LEVELS, VISCOSITIES, Population, truncated_normal
 from training.simulate.quadrature import Floats, normal_scores
 from training.simulate.world import World
 from training.simulate.world_format import CAUSES, ROUTES
-
-#: Pseudonyms of simulated patients begin with this, and a training that sees one counts as synthetic for ever.
-SIMULATED_PREFIX = "SIM-"
 
 Columns = dict[str, NDArray[Any]]
 LOCK_DATE = date(2025, 6, 30)

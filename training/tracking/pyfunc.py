@@ -2,7 +2,7 @@
 
 Columns are those of the variable dictionary, typed (numbers, true/false, words; empty = unknown). For leakage each row
 is a vertebra and the answer has ``risk`` and, where the learner has them, the routes; for refracture rows of one
-``patient_id`` belong together and each row gets its patient's risks.
+``patient_id`` (and ``procedure_date``) belong together and each row gets its patient's risks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from features.build import build
 from features.dictionary import VARIABLES
 from features.outcome import HORIZON_DAYS, ROUTES
 from features.records import to_columns
-from models.calibrate import BinaryHead
 from models.calibrated import CalibratedRisk
 
 
@@ -41,7 +40,7 @@ def _risks(model: CalibratedRisk, frame: pd.DataFrame, detection: str) -> pd.Dat
     if model.outcome == "leakage":
         margins = model.margins(build(columns, "leakage", detection=detection, patient=patient), with_refits=False)
         answer = {"risk": model.risk_of(margins)}
-        if isinstance(model.head, BinaryHead):
+        if model.has_routes:
             answer |= dict(zip([f"leak_{route}" for route in ROUTES], model.routes_of(margins).T, strict=True))
         return pd.DataFrame(answer, index=frame.index)
     margins = model.margins(build(columns, "refracture", patient=patient), with_refits=False)
@@ -53,9 +52,14 @@ def _risks(model: CalibratedRisk, frame: pd.DataFrame, detection: str) -> pd.Dat
 
 
 def _patients(frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.intp]]:
-    if "patient_id" not in frame:
+    """An integer per row for each operation of a patient, as in training; a row without patient_id stands alone."""
+    keys = [name for name in ("patient_id", "procedure_date") if name in frame]
+    if "patient_id" not in keys:
         return np.arange(len(frame))
-    return pd.factorize(frame["patient_id"])[0].astype(np.intp)
+    found = frame.groupby(keys, sort=False, dropna=False).ngroup().to_numpy(dtype=np.intp)
+    alone = frame["patient_id"].isna().to_numpy()
+    found[alone] = len(frame) + np.arange(alone.sum())
+    return np.asarray(found)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -64,6 +64,18 @@ class Version:
     data_status: str
 
 
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Say of a server that is silent what that means, not how the connection failed; the rest passes through."""
+    try:
+        yield
+    except MlflowException as error:
+        # MLflow has no class or code of its own for this. What requests raised below is an OSError.
+        if not (str(error).startswith("API request to") and isinstance(error.__context__, OSError)):
+            raise
+        raise NotReady("the MLflow server does not answer: start it, or see to MLFLOW_TRACKING_URI") from error
+
+
 class Store:
     """The store in ``home`` (SQLite and a folder of artifacts), or the server that ``tracking_uri`` names."""
 
@@ -73,7 +85,7 @@ class Store:
         self.uri = tracking_uri or f"sqlite:///{(home / 'mlflow.db').resolve()}"
         home.mkdir(parents=True, exist_ok=True)
         self._own_artifacts = tracking_uri is None
-        with self._locked():
+        with self._locked(), _answering():
             # Two processes that open an empty SQLite store at once both fail: the first one creates it under the lock.
             self.client = MlflowClient(self.uri, self.uri)
             self.client.search_experiments(max_results=1)
@@ -84,6 +96,7 @@ class Store:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
+    @_answering()
     def experiment(self, outcome: str) -> str:
         """Id of the outcome's experiment, made if it is not there."""
         with self._locked():
@@ -93,6 +106,7 @@ class Store:
             place = (self.home / "mlartifacts" / outcome).resolve().as_uri() if self._own_artifacts else None
             return str(self.client.create_experiment(outcome, artifact_location=place, tags=_KIND))
 
+    @_answering()
     def reconcile(self, outcome: str) -> int:
         """Mark as killed the runs of this machine whose process is gone: MLflow leaves them RUNNING for ever."""
         running = self.client.search_runs([self.experiment(outcome)], "attributes.status = 'RUNNING'")
@@ -101,6 +115,7 @@ class Store:
             self.client.set_terminated(run.info.run_id, status="KILLED")
         return len(gone)
 
+    @_answering()
     def log(self, outcome: str, logged: Logged) -> Version:
         """One run with its figures and model, and a registered version of it."""
         tags = dict(logged.tags) | {"learner": logged.learner, "role": logged.role, "sha256": logged.sha256}
@@ -154,11 +169,14 @@ class Store:
             )
         return self.client.get_model_version(name, made.version)
 
+    @_answering()
     def versions(self, outcome: str) -> list[Version]:
         """All registered versions of an outcome, the oldest first; empty if nothing was trained."""
         try:
             model = self.client.get_registered_model(f"cemrisk-{outcome}")
-        except MlflowException:
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
             return []
         found = self.client.search_model_versions(f"name='{model.name}'")
         return sorted((self._version(outcome, v, model.aliases) for v in found), key=lambda v: int(v.version))
@@ -193,6 +211,7 @@ class Store:
         """The version that an alias names, if any."""
         return next((version for version in self.versions(outcome) if alias in version.aliases), None)
 
+    @_answering()
     def set_alias(self, outcome: str, alias: str, version: str | None) -> None:
         """Move an alias to a version, or take it away."""
         if version is None:
@@ -200,12 +219,14 @@ class Store:
         else:
             self.client.set_registered_model_alias(f"cemrisk-{outcome}", alias, version)
 
+    @_answering()
     def record(self, version: Version, decision: Mapping[str, Any]) -> None:
         """Keep a decision with the version that it is about."""
         text = json.dumps(decision, sort_keys=True)
         self.client.set_model_version_tag(f"cemrisk-{version.outcome}", version.version, "decision", text)
         self.client.log_text(version.run_id, text, "decision.json")
 
+    @_answering()
     def folder(self, version: Version) -> Path:
         """The version's own model folder on this machine."""
         mlflow.set_tracking_uri(self.uri)
@@ -216,9 +237,11 @@ class Store:
 
 
 def _be_quiet() -> None:
-    """No word home, and nothing on the terminal about tables and downloads."""
+    """No word home, nothing on the terminal about tables and downloads, and no minute of waiting for a dead server."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # seconds without a byte
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
