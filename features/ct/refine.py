@@ -13,16 +13,12 @@ from scipy.special import ndtr
 
 from features.ct.body import Body, outline
 from features.ct.heights import BENDING, Plate, plate_terms
-from features.ct.shell import wall_peak_hu
 from features.ct.volume import Floats, Volume
 
 #: Thickness of an endplate with its cortex, mm, and how far it may vary; a coarse scan cannot tell it from its density.
 SHELL_MM, SHELL_SD_MM = 1.2, 0.25
 #: Weight of what is known beforehand (the label is right on average, tissues look the same all around) per voxel.
 PRIOR_WEIGHT = 0.05
-#: Endplates and walls have much the same shell (Silva 1994); the walls, which voxels of up to this size (mm) across show
-#: sharply, tell its density to this share. Without it a shell half as thick and twice as dense would look the same.
-WALL_BELOW_MM, WALL_SD = 1.25, 0.3
 #: Bending costs this much more than in the label's fit, by term: hollow plates bend (x², y²), few are skew (y³).
 STIFFNESS = np.array([0.0, 0.0, 0.6, 3.0, 0.0, 0.6, 0.6, 3.0])
 #: Voxels up to this size place an endplate well enough by the label alone, mm.
@@ -35,12 +31,11 @@ def refine_plates(body: Body, plates: tuple[Plate, Plate], scan: Volume) -> tupl
 
     A plate is left as it was where the scan shows no shell there, or would move it by more than one voxel.
     """
-    wall = wall_peak_hu(body, scan) if float(scan.spacing_mm.min()) <= WALL_BELOW_MM else float("nan")
-    upper, lower = (_refine(body, plate, scan, side, wall) for plate, side in zip(plates, (1.0, -1.0), strict=True))
+    upper, lower = (_refine(body, plate, scan, side) for plate, side in zip(plates, (1.0, -1.0), strict=True))
     return upper, lower
 
 
-def _refine(body: Body, plate: Plate, scan: Volume, side: float, wall_hu: float) -> Plate:
+def _refine(body: Body, plate: Plate, scan: Volume, side: float) -> Plate:
     from scipy.optimize import least_squares  # slow to import, and fine scans do not need it
 
     local, hu = _voxels_near(body, plate, scan, side)
@@ -52,16 +47,12 @@ def _refine(body: Body, plate: Plate, scan: Volume, side: float, wall_hu: float)
     terms = plate_terms(local[:, 0], local[:, 1])
     weight = np.exp(-((local[:, 0] / 14.0) ** 2) / 2)
     damping = BENDING * STIFFNESS * np.sqrt(len(hu))
-    wall = wall_hu - start[9]
-    wall, dense = (wall, 1 / (WALL_SD * wall)) if wall > 100.0 else (0.0, 0.0)
 
     def residuals(p: Floats) -> Floats:
         misfit = (_model(p, terms, local[:, 2], side, offsets) - hu) / 40.0 * weight
         lift = float((terms @ (p[:8] - start[:8])).mean()) / (0.5 * reach)
         guesses = (p[8:10] - start[8:10]) / (15.0, 10.0)
-        known = np.array(
-            [lift, *guesses, (p[11] - SHELL_MM) / SHELL_SD_MM, (p[12] - 0.5) / 0.2, dense * (p[10] - wall)]
-        )
+        known = np.array([lift, *guesses, (p[11] - SHELL_MM) / SHELL_SD_MM, (p[12] - 0.5) / 0.2])
         prior = known * PRIOR_WEIGHT * np.sqrt(len(hu))
         return np.concatenate([misfit, damping * (p[:8] - start[:8]) / max(1.0, reach), prior])
 
@@ -118,17 +109,13 @@ def _model(p: Floats, terms: Floats, z: Floats, side: float, offsets: Floats) ->
 
 
 def _voxel_offsets(body: Body, plate: Plate, scan: Volume, side: float) -> Floats:
-    """How far points spread over one voxel lie along the endplate's normal, mm: 48 equally likely ones, in order.
-
-    Most points lie along the voxel's longest way through the endplate: where that is the only one (slices along the
-    endplate), too few of them would make steps in the model.
-    """
+    """How far points spread over one voxel lie along the endplate's normal, mm, shape (125,)."""
     normal = np.array([-plate.coefficients[4], -plate.coefficients[1], 1.0]) * side
     normal = (normal / np.linalg.norm(normal)) @ body.frame.axes
-    along = np.sort(np.abs(scan.affine[:3, :3].T @ normal))
-    parts = [((np.arange(n) + 0.5) / n - 0.5) * step for n, step in zip((8, 8, 24), along, strict=True)]
-    spread = np.sort((parts[0][:, None, None] + parts[1][:, None] + parts[2]).reshape(-1))
-    return np.asarray(spread.reshape(48, -1).mean(axis=1))
+    along = scan.affine[:3, :3].T @ normal
+    parts = (np.arange(5) + 0.5) / 5 - 0.5
+    grid = np.stack(np.meshgrid(parts, parts, parts, indexing="ij"), axis=-1).reshape(-1, 3)
+    return np.asarray(grid @ along)
 
 
 def _voxels_near(body: Body, plate: Plate, scan: Volume, side: float) -> tuple[Floats, Floats]:

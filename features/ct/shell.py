@@ -73,12 +73,6 @@ def measure_shell(body: Body, scan: Volume, trabecular_hu: float) -> Shell:
     return Shell({name: sites[name] for name in SITES}, threshold, True, "", foramen)
 
 
-def wall_peak_hu(body: Body, scan: Volume) -> float:
-    """Median over the walls of the brightest voxel through the shell, HU; NaN where no wall is seen."""
-    walls = _walls(body, scan)
-    return float(np.median(walls.peak[walls.seen])) if walls.seen.any() else float("nan")
-
-
 def _unassessable(reason: str) -> Shell:
     nothing = Site(float("nan"), float("nan"), float("nan"), None, np.zeros((0, 3)))
     return Shell(dict.fromkeys(SITES, nothing), float("nan"), False, reason, float("nan"))
