@@ -304,6 +304,28 @@ def run_cohort(arguments: argparse.Namespace) -> int:
     return _shown(commands.cohort(arguments, _say))
 
 
+def add_ct(verbs: Verbs) -> None:
+    """``cemrisk ct``"""
+    from features.ct.arguments import EXAMPLE, add_arguments
+
+    parser = _verb(
+        verbs,
+        "ct",
+        run_ct,
+        "Measure labelled vertebrae in a CT",
+        EXAMPLE,
+        "Prints each value with the voxels that it is of; with --question a question that cemrisk serve answers.",
+    )
+    add_arguments(parser)
+
+
+def run_ct(arguments: argparse.Namespace) -> int:
+    """Measure and write."""
+    from features.ct.command import run
+
+    return run(arguments)
+
+
 def add_serve(verbs: Verbs) -> None:
     """``cemrisk serve``"""
     parser = _verb(
@@ -336,6 +358,7 @@ VERBS: tuple[Callable[[Verbs], None], ...] = (
     add_rollback,
     add_score,
     add_cohort,
+    add_ct,
     add_serve,
     add_dictionary,
 )

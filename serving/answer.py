@@ -39,6 +39,7 @@ from serving.served import EXPLAINED, EXPLAINED_MONTHS, HORIZONS_MONTHS, Served
 from serving.wording import (
     SOURCE_NOTES,
     contribution_text,
+    ct_warning,
     evidence,
     not_used_texts,
     outside_range_text,
@@ -306,6 +307,7 @@ def _warnings(
     for one in asked:
         found += _outside_range(one)
     found += _source_notes(question, columns) + _unplaced_notes(question)
+    found += [ct_warning(code, level) for code, level in question.ct]
     read = READ_BY_RULES.union(*(one.served.reads for one in asked))
     found += not_used_texts([name for name in question.given if name not in read])
     if "leakage" in served and served["leakage"].release.teller_of_routes is None:

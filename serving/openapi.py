@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from features.dictionary import Moment, Scope, Variable
+from features.ct.warnings import CT_WARNINGS
+from features.dictionary import VARIABLES, Moment, Scope, Variable
 from features.outcome import CAUSES, ROUTES
 from features.rules import MOST_VERTEBRAE
 from serving.problem import PROBLEM_TYPE, TITLES
-from serving.schema import DETECTIONS, LONGEST_CASE_ID, MOMENTS, MOST_CASES, REQUIRED, accepted_variables
+from serving.schema import (
+    CT_FIELDS,
+    DETECTIONS,
+    LONGEST_CASE_ID,
+    MOMENTS,
+    MOST_CASES,
+    MOST_CT_WARNINGS,
+    REQUIRED,
+    accepted_variables,
+)
 from serving.served import HORIZONS_MONTHS
 
 Json = dict[str, Any]
@@ -70,10 +80,29 @@ def question_schema() -> Json:
             "detection": {"enum": [*DETECTIONS, None], "description": "How leaks will be looked for; CT by default"},
             "patient": ref("Patient"),
             "vertebrae": vertebrae,
+            "ct": _ct_schema(),
         },
         "required": ["patient", "vertebrae"],
         "additionalProperties": False,
     }
+
+
+def _ct_schema() -> Json:
+    """Warnings of a scan: those of the whole scan have no level, the others must have one."""
+    codes: Json = {"enum": list(CT_WARNINGS)}
+    of_scan = [code for code, known in CT_WARNINGS.items() if known.of_scan]
+    level = {"enum": list(VARIABLES["level"].choices)}
+    item = {
+        "type": "object",
+        "properties": {"code": codes, "level": {"enum": [*VARIABLES["level"].choices, None]}},
+        "required": [CT_FIELDS[0]],
+        "additionalProperties": False,
+        "if": {"properties": {"code": {"enum": of_scan}}},
+        "then": {"properties": {"level": {"type": "null"}}},
+        "else": {"properties": {"level": level}, "required": [CT_FIELDS[1]]},
+    }
+    described = "What cemrisk ct warned of, in its codes; the answer says each in words among its warnings"
+    return {"type": ["array", "null"], "items": item, "maxItems": MOST_CT_WARNINGS, "description": described}
 
 
 def _object(properties: Json, optional: tuple[str, ...] = ()) -> Json:

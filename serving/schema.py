@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from features.check import REQUIRED_IN_QUESTION, judge_patient, judge_record
+from features.ct.warnings import CT_WARNINGS
 from features.dictionary import VARIABLES, Moment, Scope, Value, Variable
 from features.errors import Finding
 from features.rules import MOST_VERTEBRAE
@@ -24,7 +25,9 @@ DETECTIONS: tuple[Detection, ...] = ("CT", "radiograph")
 MOMENTS: Mapping[str, Moment] = MappingProxyType({"preop": Moment.PLANNED, "postop": Moment.POSTOP})
 LONGEST_CASE_ID = 64
 MOST_CASES = 1000
-FIELDS = ("case_id", "moment", "detection", "patient", "vertebrae")
+MOST_CT_WARNINGS = 256
+FIELDS = ("case_id", "moment", "detection", "patient", "vertebrae", "ct")
+CT_FIELDS = ("code", "level")
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
 
@@ -33,7 +36,8 @@ _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
 class Question:
     """One patient, valid: ``records`` one per vertebra with the patient's values repeated, ``notes`` what is odd.
 
-    ``given``: the variables that the caller stated, in the order of the request.
+    ``given``: the variables that the caller stated, in the order of the request. ``ct``: code and level (None: the
+    whole scan) of what ``cemrisk ct`` warned of, each once.
     """
 
     records: tuple[dict[str, Value], ...]
@@ -42,6 +46,7 @@ class Question:
     moment: Moment
     case_id: str | None
     notes: tuple[tuple[Finding, str | None], ...]
+    ct: tuple[tuple[str, str | None], ...] = ()
 
     @property
     def levels(self) -> list[str]:
@@ -67,13 +72,14 @@ def read_question(body: Any) -> Question:
         _facts(item, "vertebra", f"/vertebrae/{index}", moment, faults)
         for index, item in enumerate(_vertebrae(body, faults))
     ]
+    ct = _ct_warnings(body.get("ct"), faults)
     if patient is not None:
         patient.setdefault("treated_count", len(vertebrae))
     records = tuple({**(patient or {}), **(own or {})} for own, _ in vertebrae)
     notes = _judge(records, [unread | own for _, own in vertebrae], moment, faults)
     if faults:
         raise QuestionRejected(list(dict.fromkeys(faults)))
-    return Question(records, _given(body), detection, moment, case_id, tuple(notes))  # type: ignore[arg-type]
+    return Question(records, _given(body), detection, moment, case_id, tuple(notes), ct)  # type: ignore[arg-type]
 
 
 def _choice(body: Mapping[str, Any], name: str, choices: tuple[str, ...], faults: list[Fault]) -> str:
@@ -95,6 +101,35 @@ def _case_id(body: Mapping[str, Any], faults: list[Fault]) -> str | None:
         Fault("/case_id", "wrong_type", f"case_id: expected a pseudonym, a text of 1 to {LONGEST_CASE_ID} characters")
     )
     return None
+
+
+def _ct_warnings(found: Any, faults: list[Fault]) -> tuple[tuple[str, str | None], ...]:
+    """Codes and levels of the warnings that came with measured values; their words are ours, never the caller's."""
+    if found is None:
+        return ()
+    if not isinstance(found, list) or len(found) > MOST_CT_WARNINGS:
+        faults.append(Fault("/ct", "wrong_type", f"ct: expected a list of at most {MOST_CT_WARNINGS} warnings"))
+        return ()
+    read = [_ct_warning(item, f"/ct/{index}", faults) for index, item in enumerate(found)]
+    return tuple(dict.fromkeys(entry for entry in read if entry is not None))
+
+
+def _ct_warning(item: Any, pointer: str, faults: list[Fault]) -> tuple[str, str | None] | None:
+    if not isinstance(item, dict):
+        faults.append(Fault(pointer, "wrong_type", "ct: expected objects of code and level, as cemrisk ct writes them"))
+        return None
+    unknown = [_unknown(name, pointer, CT_FIELDS) for name in item if name not in CT_FIELDS]
+    code, level = item.get("code"), item.get("level")
+    if not isinstance(code, str) or code not in CT_WARNINGS:
+        unknown.append(Fault(f"{pointer}/code", "unknown_choice", f"code: expected one of {', '.join(CT_WARNINGS)}"))
+    elif level is None and not CT_WARNINGS[code].of_scan:
+        unknown.append(Fault(f"{pointer}/level", "required", "level: is required, since the code is said of one level"))
+    elif level is not None and (CT_WARNINGS[code].of_scan or level not in VARIABLES["level"].choices):
+        unknown.append(
+            Fault(f"{pointer}/level", "unknown_choice", "level: expected a level such as L1, or null for a whole scan")
+        )
+    faults += unknown
+    return None if unknown else (str(code), level)
 
 
 def _vertebrae(body: Mapping[str, Any], faults: list[Fault]) -> list[Any]:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from features.build import Predictor
+from features.ct.warnings import CT_WARNINGS
 from features.dictionary import VARIABLES, Value
 
 #: On the link scale; a smaller contribution moves a risk of 20 % by less than 0.2 points.
@@ -112,6 +113,12 @@ def warning(
 ) -> dict[str, Any]:
     """One entry of ``warnings``."""
     return {"code": code, "variable": variable, "level": level, "outcome": outcome, "detail": detail}
+
+
+def ct_warning(code: str, level: str | None) -> dict[str, Any]:
+    """What is said of a warning of the scan; ``code`` is one of ``CT_WARNINGS``."""
+    known = CT_WARNINGS[code]
+    return warning(f"ct_{code}", known.variable, level, f"CT: {known.detail}")
 
 
 def outside_range_text(predictor: Predictor, low: float, high: float) -> str:

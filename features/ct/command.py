@@ -1,0 +1,137 @@
+"""What ``cemrisk ct`` does, from its arguments (``features.ct.arguments``) to its files."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from features.ct.registry_join import Joined, join
+from features.ct.report import complete
+from features.ct.scan import measure_scan
+from features.ct.schemes import LEVELS
+from features.ct.totalsegmentator import make_labels
+from features.dictionary import VARIABLES
+from features.errors import UsageError
+from features.registry.cells import write
+from features.registry.export import read_export
+from features.variable import Value
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs ``cemrisk ct``; returns 0 or raises a ``CemriskError``."""
+    if arguments.registry is not None:
+        return run_registry(
+            arguments.image, arguments.registry, arguments.out, arguments.dictionary, arguments.mapping, arguments.json
+        )
+    return run_scan(arguments)
+
+
+def run_scan(arguments: argparse.Namespace) -> int:
+    """One scan to JSON: the report, or the question that it completes."""
+    question = _question(arguments.question)
+    with tempfile.TemporaryDirectory(prefix="cemrisk-ct-") as name:
+        labels = arguments.labels or make_labels(arguments.image, Path(name) / "labels.nii.gz")
+        report = measure_scan(
+            arguments.image,
+            labels,
+            level=arguments.level,
+            told=told_values(arguments.level, arguments.label_value),
+            scheme=arguments.scheme,
+            moment=arguments.moment,
+            overlay=arguments.overlay,
+            progress=_say_level,
+        )
+    result = report if question is None else complete(report, question)
+    _write(json.dumps(result, indent=2, allow_nan=False) + "\n", arguments.out)
+    return 0
+
+
+def _question(path: Path | None) -> Any:
+    """The question to complete, read before anything is measured; None without one."""
+    if path is None:
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError("The file of --question cannot be read: check its path.") from error
+    except ValueError as error:
+        raise UsageError("The file of --question is no JSON: it must hold a question as /v1/risk takes it.") from error
+
+
+def told_values(level: str | None, given: list[str]) -> dict[str, int]:
+    """Level -> label value from ``--label-value N`` (with --level) and ``--label-value LEVEL=N``."""
+    told: dict[str, int] = {}
+    for entry in given:
+        name, _, number = entry.rpartition("=")
+        name = name or (level or "")
+        if name not in LEVELS or not number.isdigit() or int(number) == 0:
+            raise UsageError("--label-value takes a number together with --level, or LEVEL=N such as L1=20.")
+        told[name] = int(number)
+    return told
+
+
+def run_registry(
+    folder: Path, export: Path, out: Path | None, dictionary: Path | None, mapping: Path | None, as_json: bool
+) -> int:
+    """A folder of patients' scans joined to an export: the filled registry as CSV, and what did not match."""
+    read = read_export(export, dictionary=dictionary, mapping=mapping)
+    joined = join(folder, read.accepted, [int(p) for p in read.positions], _progress)
+    summary = joined.summary() | {"rows_rejected": [row.position for row in read.rejected]}
+    if out is not None:
+        _write(_as_csv(joined), out)
+    text = json.dumps(summary, indent=2) if as_json else _as_text(summary)
+    (sys.stdout if out is not None or as_json else sys.stderr).write(text + "\n")
+    if out is None and not as_json:
+        sys.stdout.write(_as_csv(joined))
+    return 0
+
+
+def _say_level(level: str) -> None:
+    sys.stderr.write(f"measuring {level}\n")
+
+
+def _progress(done: int, total: int) -> None:
+    sys.stderr.write(f"scans: {done} of {total}\n")
+
+
+def _as_csv(joined: Joined) -> str:
+    names = [name for name in VARIABLES if any(name in record for record in joined.records)]
+    lines: list[list[str]] = [names]
+    lines += [[_cell(record, name) for name in names] for record in joined.records]
+    with tempfile.SpooledTemporaryFile(mode="w+", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(lines)
+        file.seek(0)
+        return str(file.read())
+
+
+def _cell(record: Mapping[str, Value], name: str) -> str:
+    return write(VARIABLES[name], record.get(name))
+
+
+def _as_text(summary: Mapping[str, Any]) -> str:
+    lines = [
+        f"values filled: {summary['filled']}; stated values kept where the scan differs: {summary['kept']}",
+        f"rows without a folder of images: {summary['rows_without_scan']}",
+        f"rows whose level was not measured: {summary['rows_without_level']}",
+        f"folders without a row (in order of name): {summary['folders_without_row']}",
+        f"rows rejected by the check: {summary['rows_rejected']}",
+    ]
+    lines += [f"folder {entry['folder']} rejected: {entry['reason']}" for entry in summary["folders_rejected"]]
+    lines += [f"row {entry['row']}: {entry['detail']}" for entry in summary["warnings"]]
+    return "\n".join(lines)
+
+
+def _write(text: str, out: Path | None) -> None:
+    """To standard output, or whole to a file: it is written beside and moved."""
+    if out is None:
+        sys.stdout.write(text)
+        return
+    partial = out.with_name(out.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(out)

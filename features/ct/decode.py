@@ -1,0 +1,82 @@
+"""The child process that decodes an image. It runs with bounded memory and time; its parent is ``sandbox``.
+
+Image decoders are large C libraries fed with files from outside: a damaged or hostile file may crash or fill this
+process and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+
+from features.ct.limits import Limits, refuse
+from features.ct.raw import Header, write_header
+from features.errors import ImageRejected
+
+ERROR_FILE = "error.json"
+
+
+def decode(path: Path, folder: Path, role: str, limits: Limits) -> Header:
+    """Decodes whatever ``path`` is: a folder or zip of DICOM, a DICOM file, or NIfTI."""
+    if path.is_dir():
+        paths = sorted(file for file in path.rglob("*") if file.is_file() and not file.is_symlink())
+        return _decode_files(paths[: limits.files + 1], folder, role, limits)
+    if not path.is_file():
+        raise refuse("not_found", "There is no such file or folder.", role)
+    with path.open("rb") as file:
+        start = file.read(132)
+    if start[:4] == b"PK\x03\x04":
+        from features.ct.read_zip import unpack
+
+        return _decode_files(unpack(path, folder / "unpacked", limits), folder, role, limits)
+    if start[128:132] == b"DICM":
+        return _decode_files([path], folder, role, limits)
+    from features.ct.read_nifti import decode_nifti
+
+    return decode_nifti(path, folder, role, limits)
+
+
+def _decode_files(paths: list[Path], folder: Path, role: str, limits: Limits) -> Header:
+    """DICOM files: the series for an image, the one segmentation for labels; a folder with one NIfTI is that NIfTI."""
+    if len(paths) > limits.files:
+        raise refuse("image_too_large", f"More than {limits.files} files were found: give one series.", role)
+    from features.ct.read_dicom import decode_dicom, read_header
+
+    if role == "image":
+        return decode_dicom(paths, folder, limits)
+    from features.ct.read_seg import decode_seg
+
+    segmentations = [p for p in paths if (d := read_header(p, limits)) is not None and d.get("Modality") == "SEG"]
+    if len(segmentations) != 1:
+        raise refuse("no_labels", "Expected exactly one DICOM segmentation: name its file.", "labels")
+    return decode_seg(segmentations[0], folder, limits)
+
+
+def _bound(limits: Limits) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 5))
+    largest = 2 * limits.decoded_bytes
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main() -> int:
+    """Reads the request (JSON) from standard input, leaves voxels and header, or the refusal, in its folder."""
+    request = json.loads(sys.stdin.read())
+    folder, limits = Path(request["folder"]), Limits(**request["limits"])
+    _bound(limits)
+    warnings.simplefilter("ignore")
+    try:
+        write_header(folder, decode(Path(request["path"]), folder, request["role"], limits))
+    except ImageRejected as error:
+        report = {"message": str(error), "findings": [asdict(finding) for finding in error.findings]}
+        (folder / ERROR_FILE).write_text(json.dumps(report), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Which label value is which vertebra: TotalSegmentator (v1, v2), VerSe, names in the file, or told by the user."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy import ndimage
+
+from features.ct.limits import refuse
+from features.ct.schemes import LEVELS, SCHEMES
+from features.ct.volume import Box, Floats, Volume, box_of_points
+from features.errors import UsageError
+
+_NAME = re.compile(r"(?<![A-Za-z0-9])(T1[0-2]|T[1-9]|L[1-5])(?![0-9A-Za-z])")
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Label voxels, the box of each level in them, its value, and how the values were understood."""
+
+    volume: Volume
+    boxes: Mapping[str, Box]
+    values: Mapping[str, int]
+    scheme: str
+
+
+def understand(volume: Volume, names: Mapping[int, str], scheme: str, told: Mapping[str, int]) -> Labels:
+    """Levels of a label map: by ``told`` (level -> value), else names in the file, else ``scheme`` ("auto": by order).
+
+    Raises ``ImageRejected`` where no vertebra is labelled or where the order along the spine fits several schemes.
+    """
+    boxes = _boxes(volume)
+    if not boxes:
+        raise refuse("empty_labels", "The label map holds no label: supply labels of the vertebrae.", "labels")
+    if told:
+        return _chosen(volume, boxes, {value: level for level, value in told.items()}, "label-value")
+    named = {value: found.group(1) for value, name in names.items() if (found := _NAME.search(name.replace("_", " ")))}
+    if named:
+        return _chosen(volume, boxes, named, "names in the file")
+    if scheme != "auto":
+        if scheme not in SCHEMES:
+            raise UsageError(f"There is no label scheme of that name: choose auto, {', '.join(SCHEMES)}.")
+        return _chosen(volume, boxes, SCHEMES[scheme], scheme)
+    fitting = [name for name, values in SCHEMES.items() if _in_order(volume, boxes, values)]
+    if len(fitting) != 1:
+        raise refuse(
+            "unclear_labels",
+            "The label values fit no scheme, or several: name it (--scheme), or one level (--level, --label-value).",
+            "labels",
+        )
+    return _chosen(volume, boxes, SCHEMES[fitting[0]], f"{fitting[0]} (by order along the spine)")
+
+
+def _boxes(volume: Volume) -> dict[int, Box]:
+    """The box of every value above 0, read slab by slab in the order of storage: no copy of the whole map is made."""
+    found: dict[int, Box] = {}
+    order = np.argsort([-abs(step) for step in volume.voxels.strides])
+    stored = volume.voxels.transpose(order)
+    for start in range(0, stored.shape[0], 16):
+        slab = stored[start : start + 16]
+        rows = np.flatnonzero(slab.any(axis=2).any(axis=0))
+        if len(rows) == 0:
+            continue
+        part = np.ascontiguousarray(slab[:, rows[0] : rows[-1] + 1])
+        for value, box in enumerate(ndimage.find_objects(part), 1):
+            if box is not None:
+                shifted = [_shifted(box[0], start), _shifted(box[1], int(rows[0])), box[2]]
+                x, y, z = (shifted[int(axis)] for axis in np.argsort(order))
+                found[value] = _union(found[value], (x, y, z)) if value in found else (x, y, z)
+    return found
+
+
+def _shifted(part: slice, by: int) -> slice:
+    return slice(part.start + by, part.stop + by)
+
+
+def _union(a: Box, b: Box) -> Box:
+    x, y, z = (slice(min(p.start, q.start), max(p.stop, q.stop)) for p, q in zip(a, b, strict=True))
+    return x, y, z
+
+
+def _chosen(volume: Volume, boxes: Mapping[int, Box], values: Mapping[int, str], scheme: str) -> Labels:
+    chosen = {level: value for value, level in values.items() if value in boxes}
+    ordered = {level: chosen[level] for level in LEVELS if level in chosen}
+    if not ordered:
+        raise refuse("empty_labels", "No label is a thoracic or lumbar vertebra: name the scheme.", "labels")
+    return Labels(volume, {level: boxes[value] for level, value in ordered.items()}, ordered, scheme)
+
+
+def _in_order(volume: Volume, boxes: Mapping[int, Box], values: Mapping[int, str]) -> bool:
+    """Whether every label is one of the scheme's and the levels follow each other downwards, 12 to 60 mm apart."""
+    if not set(boxes) <= set(values) | {25, 26, 28} or len(set(boxes) & set(values)) < 2:
+        return False
+    heights = {values[v]: _middle(volume, box) for v, box in boxes.items() if v in values}
+    ordered = [(LEVELS.index(level), heights[level]) for level in LEVELS if level in heights]
+    gaps = [float(np.linalg.norm(a[1] - b[1])) / (b[0] - a[0]) for a, b in pairwise(ordered)]
+    downwards = all(a[1][2] > b[1][2] for a, b in pairwise(ordered))
+    return downwards and all(12 < gap < 60 for gap in gaps)
+
+
+def _middle(volume: Volume, box: Box) -> Floats:
+    return volume.to_mm(np.array([(part.start + part.stop - 1) / 2 for part in box]))
+
+
+def check_grid(scan: Volume, labels: Labels) -> None:
+    """Refuses labels that do not lie on the scan: shifted against it, or outside its field of view."""
+    same_shape = scan.voxels.shape == labels.volume.voxels.shape
+    same_steps = np.allclose(scan.affine[:3, :3], labels.volume.affine[:3, :3], atol=1e-3)
+    moved = np.abs(scan.affine[:3, 3] - labels.volume.affine[:3, 3]).max()
+    if same_shape and same_steps and moved > 0.05:
+        raise refuse(
+            "labels_shifted", "The labels have the scan's grid but lie beside it: export both again.", "labels"
+        )
+    for level in labels.boxes:
+        box = labels.boxes[level]
+        corners = np.array([[p.start, p.stop - 1] for p in box], dtype=float)
+        points = labels.volume.to_mm(np.stack(np.meshgrid(*corners, indexing="ij"), axis=-1).reshape(-1, 3))
+        at = scan.to_index(points)
+        size = np.array(scan.voxels.shape)
+        if (at.max(axis=0) < 0).any() or (at.min(axis=0) > size - 1).any():
+            raise refuse("labels_outside", "Labels lie outside the scan: supply the labels of this scan.", "labels")
+
+
+def scan_box(scan: Volume, labels: Labels, level: str, margin_mm: float) -> Box:
+    """The part of the scan that holds one labelled vertebra with a margin."""
+    corners = np.array([[p.start, p.stop - 1] for p in labels.boxes[level]], dtype=float)
+    points = labels.volume.to_mm(np.stack(np.meshgrid(*corners, indexing="ij"), axis=-1).reshape(-1, 3))
+    return box_of_points(scan, points, margin_mm)
+
+
+def neighbour(level: str, step: int) -> str | None:
+    """The level ``step`` below (negative: above), or None beyond T1 and L5."""
+    at = LEVELS.index(level) + step
+    return LEVELS[at] if 0 <= at < len(LEVELS) else None

@@ -1,0 +1,140 @@
+"""``cemrisk ct`` from its arguments to its files, and the query that is made of its output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.check import judge_record
+from features.ct.arguments import add_arguments
+from features.ct.command import run
+from features.ct.report import query
+from features.ct.volume import Volume
+from features.dictionary import VARIABLES, Moment
+from features.errors import DependencyMissing, UsageError
+from features.registry.cells import write
+from tests.contract.ct.files import write_nifti
+
+
+@pytest.fixture
+def files(trio: tuple[Volume, Volume], tmp_path: Path) -> tuple[Path, Path]:
+    scan, labels = trio
+    (tmp_path / "ct.json").write_text(json.dumps({"Modality": "CT", "KVP": 100, "ConvolutionKernel": "B70f"}))
+    return write_nifti(scan, tmp_path / "ct.nii.gz"), write_nifti(labels, tmp_path / "labels.nii.gz")
+
+
+def cemrisk_ct(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return run(parser.parse_args([str(a) for a in arguments]))
+
+
+def test_one_level_to_json_and_to_a_query(files: tuple[Path, Path], tmp_path: Path) -> None:
+    out, overlay = tmp_path / "l1.json", tmp_path / "l1.png"
+    assert cemrisk_ct(files[0], "--labels", files[1], "--level", "L1", "--out", out, "--overlay", overlay) == 0
+    assert overlay.stat().st_size > 10_000
+    report = json.loads(out.read_text())
+    (vertebra,) = report["vertebrae"]
+    assert vertebra["values"]["fvah_mm"]["value"] == pytest.approx(19.0, abs=0.6)
+    assert vertebra["values"]["adj_ah_above_mm"]["value"] == pytest.approx(27.0, abs=0.6)
+    assert vertebra["values"]["adj_ah_below_mm"]["value"] == pytest.approx(27.0, abs=0.6)
+    assert vertebra["derived"]["avhr_pct"]["value"] == pytest.approx(100 * 19 / 27, abs=3)
+    assert vertebra["values"]["rka_deg"]["value"] == pytest.approx(0.0, abs=1.5)
+    assert vertebra["values"]["cortical_disruption"]["value"] is False
+    for entry in vertebra["values"].values():
+        assert {"value", "method", "image", "voxels", "slices", "voxel_range", "roi_sha256"} <= set(entry)
+    assert {
+        "series",
+        "kvp",
+        "kernel",
+        "slice_thickness_mm",
+        "spacing_mm",
+        "contrast",
+        "labels",
+        "method_version",
+    } <= set(report["scan"])
+    assert {"kvp_not_120", "sharp_kernel", "acquisition_unknown"} == {
+        w["code"] for w in report["warnings"] if w["level"] is None
+    }
+
+
+def test_the_query_is_in_order_as_it_is(files: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "all.json"
+    cemrisk_ct(files[0], "--labels", files[1], "--out", out)
+    report = json.loads(out.read_text())
+    body = query(report, {"age_years": 73, "sex": "female"}, {"L1": {"procedure": "PVP", "planned_volume_ml": 4.5}})
+    assert [v["level"] for v in body["vertebrae"]] == ["L1"]
+    assert 100 < body["patient"]["hu_l1"] < 120
+    assert {w["level"] for w in body["ct"]} <= {None, "L1", "L2", "T12"}
+    record = body["patient"] | body["vertebrae"][0]
+    assert set(record) <= set(VARIABLES)
+    assert all(VARIABLES[name].known_at <= Moment.PLANNED for name in record)
+    typed = {name: frozenset(v) if isinstance(v, list) else v for name, v in record.items()} | {"patient_id": "p"}
+    assert [f for f in judge_record(typed) if f.rejects] == []
+    assert {("kvp_not_120", None), ("sharp_kernel", None)} <= {(w["code"], w["level"]) for w in body["ct"]}
+
+
+def test_label_values_can_be_told(trio: tuple[Volume, Volume], files: tuple[Path, Path], tmp_path: Path) -> None:
+    other = np.where(trio[1].voxels == 20, 5, 0).astype(np.int16)
+    labels = write_nifti(Volume(other, trio[1].affine), tmp_path / "five.nii.gz")
+    out = tmp_path / "told.json"
+    assert cemrisk_ct(files[0], "--labels", labels, "--level", "L1", "--label-value", 5, "--out", out) == 0
+    assert json.loads(out.read_text())["scan"]["labels"]["values"] == {"L1": 5}
+    for wrong in (["--label-value", "5"], ["--label-value", "X9=5"], ["--level", "L1", "--label-value", "zero"]):
+        with pytest.raises(UsageError):
+            cemrisk_ct(files[0], "--labels", labels, *wrong)
+    with pytest.raises(UsageError, match="not among the labels"):
+        cemrisk_ct(files[0], "--labels", files[1], "--level", "L5")
+
+
+def test_without_labels_it_says_how_to_supply_them(files: tuple[Path, Path]) -> None:
+    with pytest.raises(DependencyMissing, match="--labels"):
+        cemrisk_ct(files[0])
+
+
+def patient_folder(root: Path, name: str, trio: tuple[Volume, Volume]) -> None:
+    (root / name).mkdir(parents=True)
+    write_nifti(trio[0], root / name / "image.nii.gz")
+    write_nifti(trio[1], root / name / "labels.nii.gz")
+
+
+def registry(path: Path, rows: list[dict[str, Any]]) -> Path:
+    names = [n for n in VARIABLES if any(n in row for row in rows)]
+    lines = [",".join(names)] + [",".join(write(VARIABLES[n], row.get(n)) for n in names) for row in rows]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_folder_of_scans_fills_the_gaps_of_a_registry(
+    trio: tuple[Volume, Volume], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scans = tmp_path / "scans"
+    patient_folder(scans, "anna", trio)
+    (scans / "bert").mkdir()
+    (scans / "nobody").mkdir()
+    common = {"centre_id": "c1", "procedure_date": "2021-03-04", "age_years": 71.0, "sex": "female"}
+    rows = [
+        {"patient_id": "anna", "level": "L1", "fvah_mm": 30.0, **common},
+        {"patient_id": "anna", "level": "L4", **common},
+        {"patient_id": "bert", "level": "L2", **common},
+        {"patient_id": "carl", "level": "L2", **common},
+    ]
+    out = tmp_path / "filled.csv"
+    assert cemrisk_ct(scans, "--registry", registry(tmp_path / "r.csv", rows), "--out", out, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["rows_without_scan"] == [4]
+    assert summary["rows_without_level"] == [2]
+    assert summary["folders_without_row"] == [3]
+    assert [entry["folder"] for entry in summary["folders_rejected"]] == [2]
+    assert summary["kept"] == 1
+    assert "anna" not in json.dumps(summary)
+    header, first = (line.split(",") for line in out.read_text().splitlines()[:2])
+    filled = dict(zip(header, first, strict=True))
+    assert filled["fvah_mm"] == "30.0"
+    assert float(filled["pvh_mm"]) == pytest.approx(26.0, abs=0.6)
+    assert filled["intravertebral_cleft"] == "0"

@@ -1,0 +1,62 @@
+"""What label values mean."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from features.ct.labels import Labels, understand
+from features.ct.schemes import SCHEMES
+from features.ct.volume import Volume
+from features.errors import ImageRejected, UsageError
+
+
+def stack(values: list[int], gap: int = 30) -> Volume:
+    """Blocks with these values from top to bottom, ``gap`` mm apart, voxels of 2 mm."""
+    voxels = np.zeros((10, 10, len(values) * gap // 2), np.int16)
+    for n, value in enumerate(values):
+        start = voxels.shape[2] - (n + 1) * gap // 2
+        voxels[2:8, 2:8, start : start + gap // 2 - 2] = value
+    return Volume(voxels, np.diag([2.0, 2.0, 2.0, 1.0]))
+
+
+def of(values: list[int], scheme: str = "auto", names: dict[int, str] | None = None) -> Labels:
+    return understand(stack(values), names or {}, scheme, {})
+
+
+def test_schemes_name_each_level_once() -> None:
+    for values in SCHEMES.values():
+        assert len(set(values.values())) == len(values) == 17
+    assert (SCHEMES["verse"][20], SCHEMES["totalsegmentator"][31], SCHEMES["totalsegmentator-v1"][22]) == ("L1",) * 3
+    assert (SCHEMES["verse"][19], SCHEMES["totalsegmentator"][32], SCHEMES["totalsegmentator-v1"][23]) == ("T12",) * 3
+
+
+def test_the_order_along_the_spine_tells_the_scheme() -> None:
+    assert dict(of([19, 20, 21]).values) == {"T12": 19, "L1": 20, "L2": 21}
+    assert "verse" in of([19, 20, 21]).scheme
+
+
+def test_what_fits_two_schemes_is_refused() -> None:
+    with pytest.raises(ImageRejected, match="--scheme"):
+        of([32, 31, 30])
+    assert dict(of([32, 31, 30], "totalsegmentator").values) == {"T12": 32, "L1": 31, "L2": 30}
+    assert dict(of([32, 31, 30], "totalsegmentator-v1").values) == {"T3": 32, "T4": 31, "T5": 30}
+
+
+def test_names_in_the_file_win() -> None:
+    names = {3: "vertebrae_L1", 4: "vertebrae_L2", 5: "sacrum", 6: "vertebrae_T1"}
+    assert dict(of([3, 4, 5], names=names).values) == {"L1": 3, "L2": 4}
+
+
+def test_an_unknown_scheme_is_wrong_usage() -> None:
+    with pytest.raises(UsageError):
+        of([20], "mine")
+
+
+def test_a_box_holds_its_label_exactly() -> None:
+    volume = stack([20, 21], gap=50)
+    for level, box in understand(volume, {}, "verse", {}).boxes.items():
+        value = SCHEMES["verse"]
+        number = next(v for v, name in value.items() if name == level)
+        assert (volume.voxels[box] == number).sum() == (volume.voxels == number).sum()
+        assert all(np.any(np.take(volume.voxels[box], end, axis) == number) for axis in range(3) for end in (0, -1))
