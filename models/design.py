@@ -28,7 +28,7 @@ KNOT_QUANTILES = (0.05, 0.35, 0.65, 0.95)
 #: Up to so many rows are grouped by a dictionary instead of a sort.
 FEW_ROWS = 256
 #: Patterns of missing inputs whose regression is remembered; a service sees few.
-REMEMBERED_PATTERNS = 4096
+REMEMBERED_PATTERNS = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from features.errors import CemriskError, NotReady
 from serving import openapi, web
 from serving.answer import answer
 from serving.docs_page import docs_page
+from serving.nomograms import SVG_TYPE, nomogram_of
 from serving.problem import (
     INTERNAL,
     METHOD_NOT_ALLOWED,
@@ -74,6 +75,7 @@ def create_app(
     )
     _add_questions(app, provider)
     _add_descriptions(app, provider)
+    _add_nomogram(app, provider)
     _add_pages(app)
     if metrics is not None:
         _add_metrics(app, metrics)
@@ -141,6 +143,33 @@ def _add_descriptions(app: FastAPI, provider: Provider) -> None:
     )
 
 
+def _add_nomogram(app: FastAPI, provider: Provider) -> None:
+    async def nomogram(request: Request) -> Response:
+        """The nomogram of the released model: SVG, or its points as JSON if the Accept header prefers that."""
+        served = _served(request.path_params["outcome"], provider())
+        found = await asyncio.to_thread(nomogram_of, served)
+        if _prefers_json(request.headers.get("accept", "")):
+            return _json({**_described(served), **found.to_dict()})
+        return Response(found.svg(), media_type=SVG_TYPE)
+
+    outcome = {"name": "outcome", "in": "path", "required": True, "schema": {"enum": list(KNOWN_OUTCOMES)}}
+    answered = openapi.responses({"type": "object"}, 404, 503)
+    answered[200]["content"][SVG_TYPE] = {"schema": {"type": "string"}}
+    app.add_api_route(
+        "/v1/nomogram/{outcome}",
+        nomogram,
+        operation_id="nomogram",
+        openapi_extra={"parameters": [outcome]},
+        responses=answered,
+    )
+
+
+def _prefers_json(accept: str) -> bool:
+    """Whether JSON is named before SVG; without either of them a picture is meant."""
+    named = [entry.split(";")[0].strip() for entry in accept.split(",")]
+    return MEDIA_TYPE in named and (SVG_TYPE not in named or named.index(MEDIA_TYPE) < named.index(SVG_TYPE))
+
+
 def _add_pages(app: FastAPI) -> None:
     async def page(request: Request) -> Response:
         return Response(web.asset("index.html"), media_type="text/html")
@@ -196,12 +225,17 @@ async def _case(value: Any, served: Mapping[Outcome, Served]) -> dict[str, Any]:
         return {"answer": None, "problem": problem_of(error).as_json()}
 
 
-def _card(outcome: str, served: Mapping[Outcome, Served]) -> dict[str, Any]:
+def _served(outcome: str, served: Mapping[Outcome, Served]) -> Served:
     if outcome not in KNOWN_OUTCOMES:
         raise HTTPException(404)
     found = next((one for name, one in served.items() if name == outcome), None)
     if found is None:
         raise NotReady(f"no model of {outcome} has been released")
+    return found
+
+
+def _card(outcome: str, served: Mapping[Outcome, Served]) -> dict[str, Any]:
+    found = _served(outcome, served)
     cards = {learner: asdict(model.card) for learner, model in found.release.models.items() if model.card is not None}
     return {**_described(found), **cards[found.release.champion], "cards": cards}
 

@@ -96,6 +96,7 @@ def test_every_operation_names_its_statuses(document: dict[str, Any]) -> None:
         "/v1/dictionary",
         "/v1/models",
         "/v1/models/{outcome}",
+        "/v1/nomogram/{outcome}",
     }
     assert set(document["paths"]["/v1/risk"]["post"]["responses"]) == {"200", "400", "413", "415", "422", "503"}
 
