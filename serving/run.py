@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from features.errors import UsageError
+from models.release import OUTCOMES
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 3000
@@ -33,6 +34,7 @@ def serve_forever(
     if workers < 1:
         raise UsageError("workers must be at least 1")
     require_free(address, port)
+    _say_how_it_starts(home, f"http://{address}:{port}")
     command = [
         sys.executable,
         "-m",
@@ -48,6 +50,16 @@ def serve_forever(
     # A session of its own: Ctrl-C in a terminal would otherwise reach the child twice.
     child = subprocess.Popen(command, env=_child_environment(home, environment, workers), start_new_session=True)
     return _wait(child)
+
+
+def _say_how_it_starts(home: Path, url: str) -> None:
+    """Where the service will be, and if so that it has nothing to answer with yet."""
+    released = [outcome for outcome in OUTCOMES if (home / "released" / outcome / "current").is_file()]
+    missing = [outcome for outcome in OUTCOMES if outcome not in released]
+    sys.stderr.write(f"page and API on {url}; stop it with Ctrl-C\n")
+    if missing:
+        sys.stderr.write(f"nothing is released for {' and '.join(missing)} yet: cemrisk train, then cemrisk promote\n")
+    sys.stderr.flush()
 
 
 def require_loopback(host: str) -> str:
