@@ -23,8 +23,24 @@ from features.registry.export import read_export
 from features.variable import Value
 
 
+def refuse_overwriting(arguments: argparse.Namespace) -> None:
+    """Raise ``UsageError`` if an output is one of the files that are read: its content would be lost."""
+    read = [
+        getattr(arguments, name, None) for name in ("image", "labels", "registry", "dictionary", "mapping", "question")
+    ]
+    for name in ("out", "overlay"):
+        target = getattr(arguments, name, None)
+        if target is None:
+            continue
+        if target.exists() and any(path is not None and path.exists() and target.samefile(path) for path in read):
+            raise UsageError(f"--{name}: this is a file that is read: name another, or its content would be lost")
+        if not target.parent.is_dir():
+            raise UsageError(f"--{name}: the folder of the file is not there: make it first")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Runs ``cemrisk ct``; returns 0 or raises a ``CemriskError``."""
+    refuse_overwriting(arguments)
     if arguments.registry is not None:
         return run_registry(
             arguments.image, arguments.registry, arguments.out, arguments.dictionary, arguments.mapping, arguments.json

@@ -61,7 +61,8 @@ def _run(path: Path, folder: Path, role: str, limits: Limits) -> None:
     env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "features.ct.decode"],
+            # -P: the folder that we stand in may hold anything, such as a nibabel.py beside the scan.
+            [sys.executable, "-P", "-m", "features.ct.decode"],
             input=json.dumps(request).encode(),
             capture_output=True,
             env=env,

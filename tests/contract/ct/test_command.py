@@ -138,3 +138,29 @@ def test_a_folder_of_scans_fills_the_gaps_of_a_registry(
     assert filled["fvah_mm"] == "30.0"
     assert float(filled["pvh_mm"]) == pytest.approx(26.0, abs=0.6)
     assert filled["intravertebral_cleft"] == "0"
+
+
+def test_what_is_read_is_not_overwritten(files: tuple[Path, Path]) -> None:
+    before = [path.read_bytes() for path in files]
+    for target in files:
+        with pytest.raises(UsageError, match="--out"):
+            cemrisk_ct(files[0], "--labels", files[1], "--level", "L1", "--out", target)
+        with pytest.raises(UsageError, match="--overlay"):
+            cemrisk_ct(files[0], "--labels", files[1], "--level", "L1", "--overlay", target)
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_a_missing_folder_is_said_before_anything_is_measured(files: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="folder"):
+        cemrisk_ct(files[0], "--labels", files[1], "--out", tmp_path / "nowhere" / "l1.json")
+
+
+def test_a_module_beside_the_scan_is_not_run(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / "nibabel.py").write_text("open('ran', 'w').close()\n")
+    monkeypatch.chdir(beside)
+    assert cemrisk_ct(files[0], "--labels", files[1], "--level", "L1", "--out", tmp_path / "l1.json") == 0
+    assert not (beside / "ran").exists()
