@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from features import bone_quality, cement, cortical_breach, fracture_severity
+from features import bone_quality, cement, cortical_breach, fracture_severity, level
 from features.derived import Columns, number, rows_of
 from features.dictionary import VARIABLES, Moment
 from features.errors import UsageError
@@ -24,7 +24,6 @@ Outcome = Literal["leakage", "refracture"]
 Pool = Literal["any", "highest", "lowest", "sum", "first"]
 Shape = Literal["continuous", "flag", "score", "levels"]
 
-THORACOLUMBAR = frozenset({"T11", "T12", "L1", "L2"})
 #: Procedures that the models know; a stent (VBS) or another technique is unknown to them.
 PROCEDURE_CODES = {"PVP": 0.0, "PKP": 1.0}
 DETECTION_CODES = {"radiograph": 0.0, "CT": 1.0, "CT+radiograph": 1.0}
@@ -201,7 +200,7 @@ _REFRACTURE = (
         "level",
         ("level",),
         "flag",
-        _coded("level", dict.fromkeys(THORACOLUMBAR, 1.0), 0.0),
+        lambda c: level.thoracolumbar_junction(c).value,
         "any",
     ),
     _SHARED["intravertebral_cleft"],

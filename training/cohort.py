@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import outcome as outcomes
-from features.build import DETECTION_CODES, Matrix, Outcome, build
+from features.build import Matrix, Outcome, build
 from features.errors import TooLittleData
 from features.outcome import CAUSES, ROUTES, Leakage, Refracture
 from training.simulate.columns import SIMULATED_PREFIX
@@ -73,9 +73,8 @@ def _leakage(columns: Columns, complete: NDArray[np.bool_]) -> Cohort:
     patient = _codes(columns, ("patient_id",))
     wanted = {name: columns.get(name, _empty(columns)) for name in ("leak_routes", "leak_modality")}
     target, left_out = outcomes.leakage(dict(columns) | wanted, patient)
-    detection = np.array([DETECTION_CODES.get(m, np.nan) if m else np.nan for m in wanted["leak_modality"]])
     kept = ~np.any(list(left_out.values()), axis=0)
-    matrix = build(columns, "leakage", detection=detection, patient=patient).take(kept)
+    matrix = build(columns, "leakage", detection=target.detection, patient=patient).take(kept)
     return Cohort("leakage", matrix, target.take(kept), _counts(left_out), _status(columns))
 
 

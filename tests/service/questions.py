@@ -7,27 +7,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from serving.ask import SAMPLE
+
 #: The example of the contract, with words and numbers that nothing else prints.
-EXAMPLE: dict[str, Any] = {
-    "case_id": "case-7",
-    "moment": "preop",
-    "detection": "CT",
-    "patient": {"age_years": 73, "sex": "female", "t_score": -3.1, "hu_l1": 62, "steroid_use": False},
-    "vertebrae": [
-        {
-            "level": "L1",
-            "fvah_mm": 17.2,
-            "adj_ah_above_mm": 26.0,
-            "adj_ah_below_mm": 28.0,
-            "cortical_disruption": True,
-            "intravertebral_cleft": False,
-            "procedure": "PVP",
-            "cement_product_id": "alliment",
-            "planned_viscosity": "medium",
-            "planned_volume_ml": 4.5,
-        }
-    ],
-}
+EXAMPLE: dict[str, Any] = SAMPLE | {"case_id": "case-7"}
 
 Change = Callable[[dict[str, Any]], object]
 
