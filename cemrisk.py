@@ -14,11 +14,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from features.arguments import add_reading
 from features.errors import FAILURES, CemriskError, InputRejected
+from training import arguments as training_arguments
 
 if TYPE_CHECKING:
     from training.commands import Shown
-    from training.promote import Decision
     from training.tracking import Store
 
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -91,12 +92,6 @@ def add_check(verbs: Verbs) -> None:
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """The options of every verb that reads an export."""
-    parser.add_argument("--dictionary", type=Path, metavar="DD.csv", help="data dictionary of the REDCap project")
-    parser.add_argument("--mapping", type=Path, metavar="MAP.toml", help="which column holds which variable")
-
-
 def run_check(arguments: argparse.Namespace) -> int:
     """Read, judge, write, report."""
     from features.registry import read_export, report, write_split
@@ -150,12 +145,7 @@ def add_simulate(verbs: Verbs) -> None:
         "Write a synthetic registry whose truth is known",
         "cemrisk simulate --patients 3000 --seed 1 --out simulated",
     )
-    parser.add_argument("--patients", type=int, required=True, metavar="N", help="how many patients")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed gives the same patients (0)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the files go")
-    parser.add_argument("--world", type=Path, metavar="FILE", help="another generating model (YAML)")
-    parser.add_argument("--dirty", action="store_true", help="add the defects that real exports have")
-    parser.add_argument("--json", action="store_true", help="print the names of the files as JSON")
+    training_arguments.simulate(parser)
 
 
 def run_simulate(arguments: argparse.Namespace) -> int:
@@ -182,14 +172,7 @@ def add_train(verbs: Verbs) -> None:
         "cemrisk train simulated/registry.csv --outcome all",
         "Logistic models exist for leakage only. Nothing changes for the service until cemrisk promote.",
     )
-    parser.add_argument("export", type=Path, metavar="EXPORT", help="the export, as cemrisk check reads it")
-    add_reading(parser)
-    parser.add_argument("--outcome", choices=("leakage", "refracture", "all"), default="all")
-    parser.add_argument("--learner", choices=("cox", "logistic", "boosted", "all"), default="all")
-    parser.add_argument("--moment", choices=("preop",), default="preop", help="when the model is asked (preop)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of folds and resamples (0)")
-    parser.add_argument("--engine", choices=("local", "dask"), default="local", help="where the fits run (local)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    training_arguments.train(parser)
 
 
 def run_train(arguments: argparse.Namespace) -> int:
@@ -204,8 +187,7 @@ def add_compare(verbs: Verbs) -> None:
     parser = _verb(
         verbs, "compare", run_compare, "Registered versions side by side", "cemrisk compare --outcome leakage"
     )
-    parser.add_argument("--outcome", choices=("leakage", "refracture"), help="both by default")
-    parser.add_argument("--json", action="store_true", help="print every metric as JSON")
+    training_arguments.compare(parser)
 
 
 def run_compare(arguments: argparse.Namespace) -> int:
@@ -224,34 +206,27 @@ def add_promote(verbs: Verbs) -> None:
         "Make a version the champion that the service answers with, if it passes the gate",
         "cemrisk promote leakage 1",
     )
-    parser.add_argument("outcome", metavar="OUTCOME", help="leakage or refracture")
-    parser.add_argument("version", nargs="?", metavar="VERSION", help="by default the challenger of the last training")
-    parser.add_argument("--force", action="store_true", help="promote although a condition fails; needs --why")
-    parser.add_argument("--why", default="", metavar="TEXT", help="kept in the decision record")
-    parser.add_argument("--json", action="store_true", help="print the decision record as JSON")
+    training_arguments.promote(parser)
 
 
 def run_promote(arguments: argparse.Namespace) -> int:
     """Decide and keep the record."""
-    from training.promote import promote
+    from training import commands
 
-    decision = promote(_store(), arguments.outcome, arguments.version, force=arguments.force, why=arguments.why)
-    return _print_decision(decision, arguments.json)
+    return _shown(commands.promote(arguments, _store()))
 
 
 def add_rollback(verbs: Verbs) -> None:
     """``cemrisk rollback``"""
     parser = _verb(verbs, "rollback", run_rollback, "Back to the champion before", "cemrisk rollback leakage")
-    parser.add_argument("outcome", metavar="OUTCOME", help="leakage or refracture")
-    parser.add_argument("--why", default="", metavar="TEXT", help="kept in the decision record")
-    parser.add_argument("--json", action="store_true", help="print the decision record as JSON")
+    training_arguments.rollback(parser)
 
 
 def run_rollback(arguments: argparse.Namespace) -> int:
     """Decide and keep the record."""
-    from training.promote import rollback
+    from training import commands
 
-    return _print_decision(rollback(_store(), arguments.outcome, why=arguments.why), arguments.json)
+    return _shown(commands.rollback(arguments, _store()))
 
 
 def add_score(verbs: Verbs) -> None:
@@ -264,12 +239,7 @@ def add_score(verbs: Verbs) -> None:
         "cemrisk score cases.csv --out risks.csv",
         "Outcomes and postoperative columns of the input are ignored. A rejected row keeps its place, without risks.",
     )
-    parser.add_argument("cases", type=Path, metavar="CASES.csv", help="cases, as cemrisk check reads them")
-    add_reading(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="RISKS.csv", help="the file to write")
-    parser.add_argument("--detection", choices=("CT", "radiograph"), default="CT", help="how leaks are looked for (CT)")
-    parser.add_argument("--moment", choices=("preop",), default="preop", help="when the model is asked (preop)")
-    parser.add_argument("--json", action="store_true", help="print the counts as JSON")
+    training_arguments.score(parser)
 
 
 def run_score(arguments: argparse.Namespace) -> int:
@@ -288,13 +258,7 @@ def add_cohort(verbs: Verbs) -> None:
         "Compare groups of an export, as the tables of clinical papers do",
         "cemrisk cohort simulated/registry.csv --by leak_routes",
     )
-    parser.add_argument("export", type=Path, metavar="EXPORT", help="the export, as cemrisk check reads it")
-    add_reading(parser)
-    parser.add_argument("--by", required=True, metavar="VARIABLE", help="the variable that makes the groups")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write it there: .csv, .html, .json or .txt")
-    parser.add_argument("--numbers", choices=("auto", "mean", "median"), default="auto", help="median if skewed (auto)")
-    parser.add_argument("--variances", choices=("unequal", "equal"), default="unequal", help="Welch's t test (unequal)")
-    parser.add_argument("--json", action="store_true", help="print every number as JSON")
+    training_arguments.cohort(parser)
 
 
 def run_cohort(arguments: argparse.Namespace) -> int:
@@ -385,18 +349,6 @@ def _shown(result: Shown) -> int:
     elif content:
         print(content)
     return code
-
-
-def _print_decision(decision: Decision, as_json: bool) -> int:
-    from dataclasses import asdict
-
-    from training import tables
-
-    if as_json:
-        _print_json(asdict(decision))
-    else:
-        print(tables.decision_text(decision))
-    return 0
 
 
 def _verb(

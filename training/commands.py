@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from features.errors import NotReady, TooLittleData
 from models.release import OUTCOMES
 
 if TYPE_CHECKING:
+    from training.promote import Decision
     from training.tracking import Store
 
 Shown = tuple[int, str | dict[str, Any]]
@@ -51,6 +53,27 @@ def compare(arguments: Namespace, store: Store) -> Shown:
     if arguments.json:
         return 0, {"versions": [row for versions in found for row in tables.compare_json(versions)]}
     return 0, "\n\n".join(tables.compare_table(versions) for versions in found if versions)
+
+
+def promote(arguments: Namespace, store: Store) -> Shown:
+    """Decide, and show the decision record."""
+    from training.promote import promote as run
+
+    decision = run(store, arguments.outcome, arguments.version, force=arguments.force, why=arguments.why)
+    return _shown(decision, arguments.json)
+
+
+def rollback(arguments: Namespace, store: Store) -> Shown:
+    """Go back, and show the decision record."""
+    from training.promote import rollback as run
+
+    return _shown(run(store, arguments.outcome, why=arguments.why), arguments.json)
+
+
+def _shown(decision: Decision, as_json: bool) -> Shown:
+    from training import tables
+
+    return 0, asdict(decision) if as_json else tables.decision_text(decision)
 
 
 def score(arguments: Namespace, home: Path, say: Say) -> Shown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from features.arguments import add_reading
 from features.ct.schemes import LEVELS, SCHEMES
 
 #: Shown by ``cemrisk ct --help``.
@@ -24,6 +25,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--question", type=Path, metavar="CASE.json", help="write this question for /v1/risk, completed, as the result")
     add("--overlay", type=Path, metavar="FILE.png", help="draw the planes, the region and the corners")
     add("--registry", type=Path, metavar="EXPORT", help="fill the gaps of this export with what the scans show")
-    add("--dictionary", type=Path, metavar="DD.csv", help="REDCap data dictionary of the export")
-    add("--mapping", type=Path, metavar="MAP.toml", help="mapping file of the export")
+    add_reading(parser)
     add("--json", action="store_true", help="with --registry: print the summary as JSON")
