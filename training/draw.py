@@ -1,10 +1,12 @@
-"""The figures of a trained version: calibration, decision curve, SHAP summary."""
+"""The figures of a trained version: summary, calibration, decision curve, SHAP summary."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,55 +14,59 @@ from numpy.typing import NDArray
 
 from features.build import PREDICTORS, Matrix, Predictor
 from features.dictionary import VARIABLES
-from features.outcome import HORIZON_DAYS, Leakage
-from training import figures, metrics
+from features.outcome import Leakage
+from training import figures
 from training.cohort import Cohort
-from training.validate import Validated, any_code
+from training.promote import SUFFIX
+from training.report import evaluation, panels
+from training.report.evaluation import Flow
+from training.report.look import Look, looks
+from training.validate import Validated
 
 Floats = NDArray[np.float64]
-_THRESHOLDS = np.arange(0.02, 0.505, 0.02)
 #: Simulated rows of a SHAP summary: it is drawn from ranges of the cohort, not from its patients.
 _SUMMARY_ROWS = 400
 
 
-def figures_of(people: Cohort, result: Validated) -> dict[str, bytes]:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a run shows of its evaluation. ``figures``: file name -> PNG; ``documents``: file name -> text."""
+
+    figures: dict[str, bytes]
+    documents: dict[str, str]
+
+
+def show(people: Cohort, result: Validated, flow: Flow) -> Shown:
+    """The figures of a run with its summary, and the aggregates that its report is drawn from later."""
+    looked = looks(people, result)
+    kept = evaluation.evaluation(people, looked, flow)
+    drawn = figures_of(people, result, looked)
+    judged = next((one for one in kept["horizons"] if one["suffix"] == SUFFIX[people.outcome]), None)
+    if judged is not None:
+        title = f"{people.outcome.capitalize()}, {result.learner}: out of sample"
+        drawn["summary.png"] = figures.render(panels.summary_figure(judged, result.metrics, title), dots_per_inch=110)
+    return Shown(drawn, {evaluation.NAME: json.dumps(kept, allow_nan=False)})
+
+
+def figures_of(people: Cohort, result: Validated, looked: Sequence[Look]) -> dict[str, bytes]:
     """PNG files by name, drawn from out-of-fold predictions; a boosted version has its SHAP summary too."""
-    drawn = _leakage(people, result) if isinstance(people.target, Leakage) else _refracture(people, result)
+    drawn: dict[str, bytes] = {}
+    for look in looked:
+        drawn |= _of_horizon(people, result, look)
     if result.learner == "boosted":
         drawn["shap_summary.png"] = shap_summary(people, result)
     return drawn
 
 
-def _leakage(people: Cohort, result: Validated) -> dict[str, bytes]:
-    target = people.target
-    assert isinstance(target, Leakage)
-    name = f"Leakage, {result.learner}"
-    curve = metrics.calibration(result.risk, target.leaked, cluster=target.patient)
-    decision = metrics.net_benefit(result.risk, target.leaked, _THRESHOLDS, cluster=target.patient)
-    return {
-        "calibration.png": figures.render(figures.calibration_figure(result.risk, curve, name, "leak", target.leaked)),
-        "decision_curve.png": figures.render(figures.decision_figure({result.learner: decision}, name, "leak")),
+def _of_horizon(people: Cohort, result: Validated, look: Look) -> dict[str, bytes]:
+    when = "" if look.months is None else f" within {look.months} months"
+    title = f"{people.outcome.capitalize()}{when}, {result.learner}"
+    leaked = people.target.leaked if isinstance(people.target, Leakage) else None
+    drawn = {
+        "calibration": figures.calibration_figure(look.risk, look.calibration, title, look.event, leaked),
+        "decision_curve": figures.decision_figure({result.learner: look.decision}, title, look.event),
     }
-
-
-def _refracture(people: Cohort, result: Validated) -> dict[str, bytes]:
-    target = people.target
-    assert not isinstance(target, Leakage)
-    code, drawn = any_code(target), {}
-    for index, (months, days) in enumerate(HORIZON_DAYS.items()):
-        if f"brier_m{months}" not in result.metrics:
-            continue
-        at = (result.risk[:, index], code, target.days, days)
-        name, event = f"Refracture within {months} months, {result.learner}", f"refracture by {months} months"
-        curve = metrics.calibration_at(*at, cluster=target.patient)
-        decision = metrics.net_benefit_at(*at, _THRESHOLDS, cluster=target.patient)
-        drawn[f"calibration_m{months}.png"] = figures.render(
-            figures.calibration_figure(result.risk[:, index], curve, name, event)
-        )
-        drawn[f"decision_curve_m{months}.png"] = figures.render(
-            figures.decision_figure({result.learner: decision}, name, event)
-        )
-    return drawn
+    return {f"{name}{look.suffix}.png": figures.render(figure) for name, figure in drawn.items()}
 
 
 def shap_summary(people: Cohort, result: Validated) -> bytes:

@@ -113,7 +113,7 @@ def incidence_figure(curves: Mapping[str, Incidence], title: str, outcome: str =
     highest = max(float(np.nanmax(curve.hi)) for curve in curves.values())
     axes.set(xlim=(0, latest), ylim=(0, min(1.0, 1.05 * highest)), xlabel="Days after the procedure", title=title)
     axes.set_ylabel(f"Cumulative incidence of {outcome}")
-    months = axes.secondary_xaxis("top", functions=(_to_months, _to_days))
+    months = axes.secondary_xaxis("top", functions=(to_months, to_days))
     months.set_xlabel("Months")
     months.set_xticks(np.arange(0, latest / MONTH_DAYS + 0.1, 3 if latest < 800 else 12))
     axes.legend(loc="upper left", frameon=False)
@@ -215,9 +215,11 @@ def _histogram(axes: Axes, risk: np.ndarray, limit: float, y: np.ndarray | None)
     axes.legend(loc="lower right", frameon=False, fontsize=8)
 
 
-def _to_months(days: ArrayLike) -> np.ndarray:
+def to_months(days: ArrayLike) -> np.ndarray:
+    """Days as months of 365/12 days."""
     return np.asarray(days) / MONTH_DAYS
 
 
-def _to_days(months: ArrayLike) -> np.ndarray:
+def to_days(months: ArrayLike) -> np.ndarray:
+    """Months of 365/12 days as days."""
     return np.asarray(months) * MONTH_DAYS

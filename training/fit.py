@@ -22,9 +22,10 @@ from models import Card, save
 from models.interface import Learner
 from models.release import OUTCOMES
 from training.cohort import Cohort, cohort
-from training.draw import figures_of
+from training.draw import show
 from training.engine import Engine
 from training.promote import best_candidate
+from training.report.evaluation import Flow, flow_of
 from training.scratch import scratch, sweep
 from training.tracking import Logged, Store, Version
 from training.validate import CLASSES, FOLDS, LEARNERS, Validated, validate
@@ -166,10 +167,10 @@ def _train_outcome(
     results = validate(
         people, learners, job.seed, job.engine, lambda done, total: progress(f"fitting {outcome}", done, total)
     )
-    versions = []
+    versions, flow = [], flow_of(export)
     for place, result in enumerate(results):
         progress(f"logging {outcome}", place, len(results))
-        versions.append(_log(job, store, people, result, training_id, digest))
+        versions.append(_log(job, store, people, result, flow, training_id, digest))
     progress(f"logging {outcome}", len(results), len(results))
     best = best_candidate(versions)
     store.set_alias(outcome, "challenger", best.version if best else None)
@@ -188,8 +189,11 @@ def _train_outcome(
     )
 
 
-def _log(job: Job, store: Store, people: Cohort, result: Validated, training_id: str, digest: str) -> Version:
+def _log(
+    job: Job, store: Store, people: Cohort, result: Validated, flow: Flow, training_id: str, digest: str
+) -> Version:
     card = card_of(job, people, result, training_id, digest)
+    shown = show(people, result, flow)
     with scratch(store.home) as folder:
         sha256 = save(result.model, folder / "model", card)
         logged = Logged(
@@ -199,7 +203,8 @@ def _log(job: Job, store: Store, people: Cohort, result: Validated, training_id:
             sha256=sha256,
             params=_params(card),
             metrics=result.metrics,
-            figures=figures_of(people, result),
+            figures=shown.figures,
+            documents=shown.documents,
             tags={
                 "training_id": training_id,
                 "outcome": people.outcome,

@@ -85,7 +85,7 @@ def test_figures_are_there_and_are_pictures(store, versions) -> None:
     ends = [""] if versions[0].outcome == "leakage" else ["_m3", "_m12", "_m24"]
     expected = {f"figures/{kind}{end}.png" for kind in ("calibration", "decision_curve") for end in ends}
     for version in versions:
-        also = {"figures/shap_summary.png"} if version.learner == "boosted" else set()
+        also = {"figures/summary.png"} | ({"figures/shap_summary.png"} if version.learner == "boosted" else set())
         found = {entry.path for entry in store.client.list_artifacts(version.run_id, "figures")}
         assert found == expected | also
         for name in found:

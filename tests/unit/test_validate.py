@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from lifelines import AalenJohansenFitter
 
 from features.outcome import CAUSES, HORIZON_DAYS, Refracture
 from tests.fitted import training_cohort
-from training.draw import figures_of
+from training.draw import show
 from training.promote import gate
 from training.validate import FOLDS, HORIZONS, Validated, any_code, base_rates, measure
 
@@ -93,7 +94,7 @@ def test_the_gate_and_the_figures_do_without_the_late_horizon() -> None:
     assert not any(np.isnan(check.found) for check in gate("refracture", found))
     assert all(not check.passed for check in gate("refracture", measured(followed(200)))[:4])
     risk = np.full((len(people.target), 3), 0.1) * np.linspace(0.5, 1.5, len(people.target))[:, None]
-    drawn = figures_of(people, Validated("cox", None, risk, None, risk, found))
-    assert sorted(drawn) == [
-        f"{kind}_m{months}.png" for kind in ("calibration", "decision_curve") for months in (12, 3)
-    ]
+    shown = show(people, Validated("cox", None, risk, None, risk, found), {})
+    pairs = [f"{kind}_m{months}.png" for kind in ("calibration", "decision_curve") for months in (12, 3)]
+    assert sorted(shown.figures) == [*pairs, "summary.png"]
+    assert [one["months"] for one in json.loads(shown.documents["evaluation.json"])["horizons"]] == [3, 12]

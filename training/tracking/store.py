@@ -13,7 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,10 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """What one trained learner leaves in MLflow. ``figures``: file name -> PNG bytes; ``folder``: the saved model."""
+    """What one trained learner leaves in MLflow.
+
+    ``figures``: file name -> PNG bytes; ``documents``: file name -> text; ``folder``: the saved model.
+    """
 
     learner: str
     role: str
@@ -46,6 +49,7 @@ class Logged:
     metrics: Mapping[str, float]
     figures: Mapping[str, bytes]
     tags: Mapping[str, str]
+    documents: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,8 @@ class Store:
         try:
             self._log_numbers(run_id, logged)
             self._log_figures(run_id, logged.figures)
+            for name, text in logged.documents.items():
+                self.client.log_text(run_id, text, name)
             version = self._register(outcome, run_id, logged, tags)
         except BaseException:
             self.client.set_terminated(run_id, status="FAILED")
@@ -225,6 +231,26 @@ class Store:
         text = json.dumps(decision, sort_keys=True)
         self.client.set_model_version_tag(f"cemrisk-{version.outcome}", version.version, "decision", text)
         self.client.log_text(version.run_id, text, "decision.json")
+
+    @_answering()
+    def attach(self, version: Version, name: str, text: str) -> None:
+        """Put a document beside the model of a version."""
+        self.client.log_text(version.run_id, text, name)
+
+    @_answering()
+    def document(self, version: Version, name: str) -> bytes | None:
+        """A file of the version's run, such as ``evaluation.json`` or ``figures/shap_summary.png``; None if absent."""
+        inside, _, _ = name.rpartition("/")
+        if name not in {entry.path for entry in self.client.list_artifacts(version.run_id, inside or None)}:
+            return None
+        with tempfile.TemporaryDirectory() as folder:
+            return Path(self.client.download_artifacts(version.run_id, name, folder)).read_bytes()
+
+    @_answering()
+    def run_facts(self, version: Version) -> tuple[dict[str, str], dict[str, str]]:
+        """Parameters and tags of the version's run, those of MLflow itself left out."""
+        data = self.client.get_run(version.run_id).data
+        return dict(data.params), {name: value for name, value in data.tags.items() if not name.startswith("mlflow.")}
 
     @_answering()
     def folder(self, version: Version) -> Path:

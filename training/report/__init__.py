@@ -1,0 +1,1 @@
+"""What a training and its reader see of a model: aggregates of an evaluation, figures, the report, the comparison."""
