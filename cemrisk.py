@@ -312,6 +312,18 @@ def run_serve(arguments: argparse.Namespace) -> int:
     return serve_forever(_home(), os.environ, arguments.host, arguments.port, arguments.workers)
 
 
+def add_keys(verbs: Verbs) -> None:
+    """``cemrisk keys``"""
+    from serving.commands import KEYS_EXAMPLE, add_keys
+
+    add_keys(_verb(verbs, "keys", run_action, "Make, list and revoke the keys that open the service", KEYS_EXAMPLE))
+
+
+def run_action(arguments: argparse.Namespace) -> int:
+    """Do what the administrator asks of the service."""
+    return _shown(arguments.act(arguments, _home()))
+
+
 #: What the command line can do, in the order of its help.
 VERBS: tuple[Callable[[Verbs], None], ...] = (
     add_simulate,
@@ -324,6 +336,7 @@ VERBS: tuple[Callable[[Verbs], None], ...] = (
     add_cohort,
     add_ct,
     add_serve,
+    add_keys,
     add_dictionary,
 )
 

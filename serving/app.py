@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from time import perf_counter
 from typing import Any
 
 import orjson
@@ -21,66 +19,50 @@ from features.errors import CemriskError, NotReady
 from serving import openapi, web
 from serving.answer import answer
 from serving.docs_page import docs_page
+from serving.door import Door, GuardedRoute
+from serving.guard import Guard, Observer
 from serving.nomograms import SVG_TYPE, nomogram_of
 from serving.problem import (
-    INTERNAL,
-    METHOD_NOT_ALLOWED,
-    NOT_FOUND,
-    PROBLEM_TYPE,
     Fault,
-    Problem,
     QuestionRejected,
+    on_error,
     problem_of,
 )
 from serving.schema import MOST_CASES, read_question
 from serving.served import Served
 from serving.strict_json import BATCH_LIMIT_BYTES, BODY_LIMIT_BYTES, MEDIA_TYPE, parse, read_limited, require_json
 
-logger = logging.getLogger("cemrisk.serving")
-
 Provider = Callable[[], Mapping[Outcome, Served]]
-#: Told of every response: the route's pattern ("other" if none), the status, and the seconds that it took.
-Observer = Callable[[str, int, float], None]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 VERSION = "0.1.0"
 KNOWN_OUTCOMES = ("leakage", "refracture", "refracture-postop")
 
-#: Nothing of a page may come from another host, and no other page may frame it.
-SECURITY_HEADERS = (
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        b"form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
-    ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"no-store"),
-)
-
 
 def create_app(
-    provider: Provider, observe: Observer | None = None, metrics: Callable[[], tuple[bytes, str]] | None = None
+    provider: Provider,
+    observe: Observer | None = None,
+    metrics: Callable[[], tuple[bytes, str]] | None = None,
+    door: Door | None = None,
 ) -> FastAPI:
     """The application.
 
     ``provider`` gives what is served now, empty if nothing has been released; ``metrics`` the text of ``/metrics`` and
-    its media type.
+    its media type; ``door`` lets in who may ask, by default everybody.
     """
     # A redirect would answer a wrong address with a Location that repeats it, and lose the body of a POST.
     app = FastAPI(
         title="cemrisk", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
+    app.router.route_class = GuardedRoute
+    app.state.door = door or Door()
     _add_questions(app, provider)
     _add_descriptions(app, provider)
     _add_nomogram(app, provider)
     _add_pages(app)
     if metrics is not None:
         _add_metrics(app, metrics)
-    app.add_exception_handler(CemriskError, _on_cemrisk_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(CemriskError, on_error)
+    app.add_exception_handler(HTTPException, on_error)
     app.add_middleware(Guard, observe=observe)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
@@ -248,22 +230,6 @@ def _json(value: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status, media_type=MEDIA_TYPE)
 
 
-def _problem(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(problem.as_json()), problem.status, headers, PROBLEM_TYPE)
-
-
-async def _on_cemrisk_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, CemriskError)
-    return _problem(problem_of(error))
-
-
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    """Starlette's own: an address or a method that there is not."""
-    assert isinstance(error, HTTPException)
-    problem = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}.get(error.status_code, INTERNAL)
-    return _problem(problem, error.headers)
-
-
 def _document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, made once."""
     if app.openapi_schema is None:
@@ -277,44 +243,3 @@ def _document(app: FastAPI) -> dict[str, Any]:
         document["components"] = {"schemas": openapi.schemas()}
         app.openapi_schema = document
     return app.openapi_schema
-
-
-class Guard:
-    """Security headers on every response; a bug is answered by 500 without its message, which may hold a value."""
-
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], observe: Observer | None = None) -> None:
-        self._app, self._observe = app, observe
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status, since = 0, perf_counter()
-
-        async def guarded(message: MutableMapping[str, Any]) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], *SECURITY_HEADERS]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, guarded)
-        except Exception as error:
-            _log_bug(error)
-            if status:
-                raise ConnectionAbortedError("the response was cut off by a bug, see the log") from None
-            await _problem(INTERNAL)(scope, receive, guarded)
-        if self._observe is not None:
-            # The pattern, not the path: an address may hold anything, and every new one would make a new time series.
-            pattern = getattr(scope.get("route"), "path", "") or "other"  # "" is the mount that we are behind
-            self._observe(pattern, status, perf_counter() - since)
-
-
-def _log_bug(error: BaseException) -> None:
-    """The kind of the error and the lines it passed through; its message could repeat what was sent."""
-    places, at = [], error.__traceback__
-    while at is not None:
-        places.append(f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}")
-        at = at.tb_next
-    logger.error("%s at %s", type(error).__name__, " < ".join(reversed(places)))

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 from features.errors import CemriskError, InputRejected, NotReady
 
@@ -18,12 +23,23 @@ TITLES: Mapping[str, str] = {
     "lone_surrogate": "The body holds half a character",
     "duplicate_key": "A key stands twice",
     "too_deep": "The body is nested too deeply",
+    "no_key": "An access key is needed",
+    "wrong_key": "The access key is not known",
+    "key_expired": "The access key has expired",
+    "key_revoked": "The access key was revoked",
+    "role_missing": "The access key does not allow this",
+    "keys_needed": "Without access keys only this machine is answered",
+    "keys_unreadable": "The access keys cannot be read",
     "not_found": "There is nothing at this address",
     "method_not_allowed": "This address does not take this method",
     "body_too_large": "The body is too large",
     "media_type": "The body must be JSON",
     "invalid_question": "The question cannot be answered as it stands",
     "out_of_scope": "The models do not know such a patient",
+    "slow_body": "The body took too long to arrive",
+    "too_many_questions": "Too many questions",
+    "too_many_at_once": "Too many requests at once",
+    "busy": "The service is busy",
     "not_ready": "There is no released model to answer with",
     "internal_error": "The service failed",
 }
@@ -62,6 +78,7 @@ class Problem:
     code: str
     detail: str
     errors: tuple[Fault, ...] = field(default=())
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -84,4 +101,20 @@ def problem_of(error: CemriskError) -> Problem:
     if isinstance(error, QuestionRejected):
         return Problem(error.http_status, error.code, str(error), error.faults)
     code = "not_ready" if isinstance(error, NotReady) else getattr(error, "code", "internal_error")
-    return INTERNAL if code == "internal_error" else Problem(error.http_status, code, str(error))
+    if code not in TITLES or code == "internal_error":
+        return INTERNAL
+    return Problem(error.http_status, code, str(error), headers=getattr(error, "headers", {}))
+
+
+def response_of(problem: Problem) -> Response:
+    """The problem as a response."""
+    return Response(orjson.dumps(problem.as_json()), problem.status, dict(problem.headers), PROBLEM_TYPE)
+
+
+async def on_error(request: Request, error: Exception) -> Response:
+    """What cemrisk refused on purpose, and what Starlette raises for an address or a method that there is not."""
+    if isinstance(error, CemriskError):
+        return response_of(problem_of(error))
+    assert isinstance(error, HTTPException)
+    known = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}.get(error.status_code, INTERNAL)
+    return response_of(replace(known, headers=dict(error.headers or {})))

@@ -13,6 +13,7 @@ from types import FrameType
 
 from features.errors import UsageError
 from models.release import OUTCOMES
+from serving.keys import REQUIRE_KEYS, any_good
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 3000
@@ -30,25 +31,21 @@ def serve_forever(
     ``environment``: of the child, which gets a few variables more. Raises ``UsageError`` for an address or a port that
     cannot be served.
     """
-    address = require_loopback(host)
+    address = require_allowed(host, any_good(home))
     if workers < 1:
         raise UsageError("workers must be at least 1")
     require_free(address, port)
-    _say_how_it_starts(home, f"http://{address}:{port}")
-    command = [
-        sys.executable,
-        "-m",
-        "bentoml",
-        "serve",
-        "serving.service:Service",
-        "--host",
-        address,
-        "--port",
-        str(port),
-    ]
+    beyond = not ipaddress.ip_address(address).is_loopback
+    _say_how_it_starts(home, f"http://{f'[{address}]' if ':' in address else address}:{port}")
+    if beyond:
+        sys.stderr.write("others can reach it: keys and patients travel in the clear unless a proxy adds TLS\n")
+    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:Service", "--host", address]
+    command += ["--port", str(port)]
     command += ["--timeout-graceful-shutdown", str(GRACE_SECONDS), "--working-dir", str(Path(__file__).parents[1])]
     # A session of its own: Ctrl-C in a terminal would otherwise reach the child twice.
-    child = subprocess.Popen(command, env=_child_environment(home, environment, workers), start_new_session=True)
+    child = subprocess.Popen(
+        command, env=_child_environment(home, environment, workers, beyond), start_new_session=True
+    )
     return _wait(child)
 
 
@@ -62,16 +59,16 @@ def _say_how_it_starts(home: Path, url: str) -> None:
     sys.stderr.flush()
 
 
-def require_loopback(host: str) -> str:
-    """The address to bind. Raises ``UsageError`` unless only this machine can reach it: there are no keys yet."""
+def require_allowed(host: str, has_keys: bool) -> str:
+    """The address to bind. Raises ``UsageError`` if others than this machine can reach it and there are no keys."""
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         raise UsageError("host must be an address such as 127.0.0.1, or localhost") from None
-    if not address.is_loopback:
+    if not address.is_loopback and not has_keys:
         raise UsageError(
-            "host must be a loopback address: the service has no access keys, so nobody but this machine may reach it; "
-            "put a reverse proxy that asks for a login before it"
+            "host must be a loopback address as long as there is no access key that is good: anybody could ask. "
+            "Make one with `cemrisk keys create`"
         )
     return str(address)
 
@@ -89,9 +86,10 @@ def require_free(address: str, port: int) -> None:
             ) from None
 
 
-def _child_environment(home: Path, environment: Mapping[str, str], workers: int) -> dict[str, str]:
+def _child_environment(home: Path, environment: Mapping[str, str], workers: int, beyond: bool) -> dict[str, str]:
     return {
         **environment,
+        **({REQUIRE_KEYS: "1"} if beyond else {}),
         "CEMRISK_HOME": str(home.resolve()),
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_CONFIG_OPTIONS": f"services.cemrisk.workers={workers}",

@@ -2,7 +2,8 @@
 
 The only module that imports bentoml and the only one here that reads the environment:
 
-    CEMRISK_HOME   where the released models lie (default: .cemrisk in the working folder)
+    CEMRISK_HOME           where the released models and the access keys lie (default: .cemrisk in the working folder)
+    CEMRISK_REQUIRE_KEYS   if not empty, a key has to be shown even if there are none
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import bentoml
 from bentoml.metrics import Histogram, generate_latest
 
 from serving.app import create_app
+from serving.door import Door
+from serving.keys import REQUIRE_KEYS, Keyring
 from serving.shelf import Shelf
 
 #: Spans, the access log and BentoML's own request metrics take most of the time of a small request. What they would
@@ -66,6 +69,7 @@ class Service:
 
     def __init__(self) -> None:
         home = Path(os.environ.get("CEMRISK_HOME", ".cemrisk"))
+        app.state.door = Door(Keyring(home, required=bool(os.environ.get(REQUIRE_KEYS))))
         shelf.refresh(home)
         shelf.follow(home)
 

@@ -12,7 +12,19 @@ import cemrisk
 from tests.exports import row, write_flat
 from tests.trained import at_home, trained
 
-VERBS = ("simulate", "check", "train", "compare", "promote", "rollback", "score", "cohort", "serve", "dictionary")
+VERBS = (
+    "simulate",
+    "check",
+    "train",
+    "compare",
+    "promote",
+    "rollback",
+    "score",
+    "cohort",
+    "serve",
+    "keys",
+    "dictionary",
+)
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -12,8 +12,8 @@ from fastapi import FastAPI
 class Client:
     """``get``, ``post`` and ``request`` as in httpx."""
 
-    def __init__(self, app: FastAPI) -> None:
-        self._transport = httpx.ASGITransport(app)
+    def __init__(self, app: FastAPI, url: str = "http://cemrisk") -> None:
+        self._transport, self._url = httpx.ASGITransport(app), url
 
     def get(self, path: str) -> httpx.Response:
         return self.request("GET", path)
@@ -23,7 +23,7 @@ class Client:
 
     def request(self, method: str, path: str, **content: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
-            async with httpx.AsyncClient(transport=self._transport, base_url="http://cemrisk") as client:
+            async with httpx.AsyncClient(transport=self._transport, base_url=self._url) as client:
                 return await client.request(method, path, **content)
 
         return asyncio.run(ask())

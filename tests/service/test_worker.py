@@ -16,8 +16,10 @@ import pytest
 
 from features.build import Outcome
 from features.errors import UsageError
+from serving import keys
 from serving.answer import answer
-from serving.run import require_loopback, serve_forever
+from serving.policy import Role
+from serving.run import require_allowed, serve_forever
 from serving.schema import read_question
 from serving.served import Served
 from tests.service.process import Running, free_port, running
@@ -153,9 +155,19 @@ def test_addresses_beyond_this_machine_are_refused(tmp_path: Path, host: str) ->
         serve_forever(tmp_path, {}, host=host)
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::"])
+def test_addresses_beyond_this_machine_need_a_key_that_is_good(tmp_path: Path, host: str) -> None:
+    key, _ = keys.create(tmp_path, "a proxy", [Role.ASK])
+    assert require_allowed(host, keys.any_good(tmp_path)) == host
+    keys.revoke(tmp_path, key.id)
+    keys.create(tmp_path, "short", [Role.ASK], days=1e-9)
+    with pytest.raises(UsageError, match="keys create"):
+        serve_forever(tmp_path, {}, host=host)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.9"])
 def test_addresses_of_this_machine(host: str) -> None:
-    assert require_loopback(host)
+    assert require_allowed(host, has_keys=False)
 
 
 def test_a_port_that_is_taken_is_said_so(service: Running, tmp_path: Path) -> None:
