@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -15,12 +16,15 @@ from features.ct.registry_join import Joined, join
 from features.ct.report import complete
 from features.ct.scan import measure_scan
 from features.ct.schemes import LEVELS
+from features.ct.tidy import tidy_on_stop, whole_file
 from features.ct.totalsegmentator import make_labels
 from features.dictionary import VARIABLES
 from features.errors import UsageError
 from features.registry.cells import write
 from features.registry.export import read_export
 from features.variable import Value
+
+LARGEST_LABEL = 32767
 
 
 def refuse_overwriting(arguments: argparse.Namespace) -> None:
@@ -41,11 +45,17 @@ def refuse_overwriting(arguments: argparse.Namespace) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs ``cemrisk ct``; returns 0 or raises a ``CemriskError``."""
     refuse_overwriting(arguments)
-    if arguments.registry is not None:
-        return run_registry(
-            arguments.image, arguments.registry, arguments.out, arguments.dictionary, arguments.mapping, arguments.json
-        )
-    return run_scan(arguments)
+    with tidy_on_stop():
+        if arguments.registry is not None:
+            return run_registry(
+                arguments.image,
+                arguments.registry,
+                arguments.out,
+                arguments.dictionary,
+                arguments.mapping,
+                arguments.json,
+            )
+        return run_scan(arguments)
 
 
 def run_scan(arguments: argparse.Namespace) -> int:
@@ -73,11 +83,36 @@ def _question(path: Path | None) -> Any:
     if path is None:
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(
+            path.read_text(encoding="utf-8"),
+            parse_constant=_no_number,
+            parse_float=_finite,
+            object_pairs_hook=_without_doubles,
+        )
     except OSError as error:
         raise UsageError("The file of --question cannot be read: check its path.") from error
-    except ValueError as error:
-        raise UsageError("The file of --question is no JSON: it must hold a question as /v1/risk takes it.") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            "The file of --question is no JSON, holds NaN or Infinity, or a name twice: it must hold a question as "
+            "/v1/risk takes it."
+        ) from error
+
+
+def _no_number(_name: str) -> None:
+    raise ValueError("JSON has no NaN and no Infinity")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a name stands twice in an object")
+    return dict(pairs)
 
 
 def told_values(level: str | None, given: list[str]) -> dict[str, int]:
@@ -86,8 +121,12 @@ def told_values(level: str | None, given: list[str]) -> dict[str, int]:
     for entry in given:
         name, _, number = entry.rpartition("=")
         name = name or (level or "")
-        if name not in LEVELS or not number.isdigit() or int(number) == 0:
+        # isdigit takes superscripts and the digits of every script
+        whole = number.isascii() and number.isdigit() and len(number) < 6
+        if name not in LEVELS or not whole or not 0 < int(number) <= LARGEST_LABEL:
             raise UsageError("--label-value takes a number together with --level, or LEVEL=N such as L1=20.")
+        if name in told or int(number) in told.values():
+            raise UsageError("--label-value names a level or a value twice: each level has a value of its own.")
         told[name] = int(number)
     return told
 
@@ -148,6 +187,5 @@ def _write(text: str, out: Path | None) -> None:
     if out is None:
         sys.stdout.write(text)
         return
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(out)
+    with whole_file(out) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+import traceback
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ from features.ct.limits import Limits, refuse
 from features.ct.raw import Header, write_header
 from features.errors import ImageRejected
 
-ERROR_FILE = "error.json"
+ERROR_FILE, REQUEST_FILE = "error.json", "request.json"
 
 
 def decode(path: Path, folder: Path, role: str, limits: Limits) -> Header:
@@ -41,7 +42,7 @@ def decode(path: Path, folder: Path, role: str, limits: Limits) -> Header:
 
 
 def _decode_files(paths: list[Path], folder: Path, role: str, limits: Limits) -> Header:
-    """DICOM files: the series for an image, the one segmentation for labels; a folder with one NIfTI is that NIfTI."""
+    """DICOM files: the series for an image, the one segmentation among them for labels."""
     if len(paths) > limits.files:
         raise refuse("image_too_large", f"More than {limits.files} files were found: give one series.", role)
     from features.ct.read_dicom import decode_dicom, read_header
@@ -65,17 +66,33 @@ def _bound(limits: Limits) -> None:
 
 
 def main() -> int:
-    """Reads the request (JSON) from standard input, leaves voxels and header, or the refusal, in its folder."""
-    request = json.loads(sys.stdin.read())
+    """Reads the request (a JSON file, the argument), leaves voxels and header, or the refusal, in its folder."""
+    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     folder, limits = Path(request["folder"]), Limits(**request["limits"])
     _bound(limits)
     warnings.simplefilter("ignore")
     try:
         write_header(folder, decode(Path(request["path"]), folder, request["role"], limits))
     except ImageRejected as error:
-        report = {"message": str(error), "findings": [asdict(finding) for finding in error.findings]}
-        (folder / ERROR_FILE).write_text(json.dumps(report), encoding="utf-8")
+        _leave(folder, error)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # The message of a parser may hold what it could not read, which may be a patient's: only its kind goes out.
+        detail = f"The {request['role']} cannot be read ({type(error).__name__} at {_place(error)}): export it again."
+        _leave(folder, refuse("unreadable", detail, request["role"]))
     return 0
+
+
+def _leave(folder: Path, error: ImageRejected) -> None:
+    report = {"message": str(error), "findings": [asdict(finding) for finding in error.findings]}
+    (folder / ERROR_FILE).write_text(json.dumps(report), encoding="utf-8")
+
+
+def _place(error: BaseException) -> str:
+    """Module and line of the innermost frame, for a report of the fault."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from features.ct.measure import Measured
+from features.ct.tidy import whole_file
 from features.ct.volume import Floats
 
 _WINDOW = {"cmap": "gray", "vmin": -150.0, "vmax": 700.0, "origin": "lower", "interpolation": "nearest"}
@@ -26,10 +27,8 @@ def draw(measured: Mapping[str, Measured], path: Path) -> None:
         axial(row[0], one)
         sagittal(row[1], one)
         row[0].set_ylabel(level)
-    # written beside and moved, so that a picture is whole or absent
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, dpi=110, format="png")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=110, format="png")
 
 
 def axial(axis: Any, one: Measured) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ class Header:
     """``shape`` in the order of the file (C order of ``axes``), ``affine`` RAS for voxel indices (i, j, k).
 
     ``axes`` is the permutation that takes the stored array to (i, j, k). ``names`` are label names by value, where the
-    file holds them. ``identity`` is a hash that tells series apart and says nothing of the patient.
+    file holds them. ``identity`` is a hash that tells series apart and says nothing of the patient. Of DICOM, likewise
+    hashed: ``frame_of_reference``, and the ``series`` and ``instances`` that an image is, or that labels were drawn on.
+    ``date`` (ISO) is the day of the scan, for comparing with an operation's; it is written nowhere.
     """
 
     shape: tuple[int, ...]
@@ -42,12 +45,30 @@ class Header:
     identity: str
     acquisition: Acquisition = field(default_factory=Acquisition)
     names: dict[int, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    frame_of_reference: str | None = None
+    series: tuple[str, ...] = ()
+    instances: tuple[str, ...] = ()
+    date: str | None = None
 
 
 def hashed(identifier: str) -> str:
     """Sixteen hex digits for a series identifier, which cannot be turned back into it."""
     return hashlib.sha256(f"cemrisk-series\0{identifier}".encode()).hexdigest()[:16]
+
+
+def names_agent(stated: object) -> bool | None:
+    """Whether a contrast agent is named: False where it is denied in words, None where nothing is said."""
+    text = "" if stated is None else str(stated).strip().upper()
+    return None if not text else text not in ("NO", "NONE", "N", "NATIVE", "WITHOUT", "W/O", "NO CONTRAST")
+
+
+def iso_date(text: str) -> str | None:
+    """The ISO date that ``text`` begins with (20240131, 2024-01-31, 20240131083000...), None if there is none."""
+    digits = text.strip().replace("-", "")[:8]
+    try:
+        return datetime.strptime(digits, "%Y%m%d").date().isoformat() if len(digits) == 8 else None
+    except ValueError:
+        return None
 
 
 def write_voxels(folder: Path, chunks: Iterable[NDArray[Any]]) -> str:

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import _read_file_meta_info, read_preamble
+from pydicom.multival import MultiValue
 from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from features.ct.limits import MIB, Limits, refuse
-from features.ct.raw import Acquisition, Header, hashed, write_voxels
+from features.ct.raw import Acquisition, Header, hashed, iso_date, names_agent, write_voxels
+from features.errors import ImageRejected
 
 Vector = NDArray[np.float64]
 _TO_RAS = np.array([-1.0, -1.0, 1.0])
@@ -37,10 +39,11 @@ class Frame:
 
 def decode_dicom(paths: Sequence[Path], folder: Path, limits: Limits) -> Header:
     """Writes the HU of one CT series to ``folder``, sorted along the normal; refuses what is not one whole series."""
-    files = [(path, dataset) for path in paths if (dataset := read_header(path, limits)) is not None]
-    files = [(path, dataset) for path, dataset in files if dataset.get("Modality") != "SEG"]
+    headers = [(path, read_header(path, limits)) for path in paths]
+    files = [(path, dataset) for path, dataset in headers if dataset is not None and dataset.get("Modality") != "SEG"]
     if not files:
         raise refuse("no_dicom", "No DICOM image was found: give the folder or zip of one CT series.")
+    _check_unread([path for path, dataset in headers if dataset is None], {path.suffix.lower() for path, _ in files})
     datasets = [dataset for _, dataset in files]
     _check_kind(datasets)
     _check_size(datasets, limits)
@@ -50,8 +53,38 @@ def decode_dicom(paths: Sequence[Path], folder: Path, limits: Limits) -> Header:
     write_voxels(folder, _pixels(files, frames, dtype))
     first = datasets[0]
     shape = (len(frames), int(first.Rows), int(first.Columns))
-    identity = hashed(str(first.SeriesInstanceUID))
-    return Header(shape, (2, 1, 0), dtype, affine.tolist(), "dicom", identity, _acquisition(first, tilt))
+    return Header(
+        shape,
+        (2, 1, 0),
+        dtype,
+        affine.tolist(),
+        "dicom",
+        hashed(str(first.SeriesInstanceUID)),
+        _acquisition(first, tilt),
+        frame_of_reference=hashed_uid(first, "FrameOfReferenceUID"),
+        series=(hashed(str(first.SeriesInstanceUID)),),
+        instances=tuple(uid for dataset in datasets if (uid := hashed_uid(dataset, "SOPInstanceUID"))),
+        date=_date(first),
+    )
+
+
+def hashed_uid(dataset: Dataset, keyword: str) -> str | None:
+    """A unique identifier as a hash that can be compared, None where the file has none."""
+    uid = str(dataset.get(keyword) or "").strip()
+    return hashed(uid) if uid else None
+
+
+def _check_unread(unread: Sequence[Path], suffixes: set[str]) -> None:
+    """Refuses a file named as slices are that is no DICOM: the last slice of a series could be missing unseen."""
+    damaged = [path for path in unread if path.suffix.lower() in suffixes and not _known_extra(path)]
+    if damaged:
+        detail = "A file named like the slices is empty or no DICOM: copy the series again, or take the file out."
+        raise refuse("truncated", detail)
+
+
+def _known_extra(path: Path) -> bool:
+    """What systems and discs put beside a series."""
+    return path.name.startswith(".") or path.name.upper() in {"DICOMDIR", "README", "LICENSE", "VERSION", "LOCKFILE"}
 
 
 def read_header(path: Path, limits: Limits) -> Dataset | None:
@@ -67,7 +100,9 @@ def read_header(path: Path, limits: Limits) -> Dataset | None:
         dataset = dcmread(path, stop_before_pixels=True)
     except InvalidDicomError:
         return None
-    except (EOFError, OSError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
+    except (MemoryError, ImageRejected):
+        raise
+    except Exception as error:  # damaged bytes reach every corner of the parser; all mean that it cannot be read
         raise refuse("truncated", "A DICOM file ends early or is damaged: copy the series again.") from error
     if dataset.get("SOPClassUID") == "1.2.840.10008.1.3.10":
         return None
@@ -80,7 +115,7 @@ def _check_kind(datasets: Sequence[Dataset]) -> None:
     if any(dataset.get("Modality") != "CT" for dataset in datasets):
         raise refuse("not_ct", "The series holds images that are no CT: give the folder of the CT series alone.")
     if any(
-        int(d.get("SamplesPerPixel", 1)) != 1 or "MONO" not in str(d.get("PhotometricInterpretation", "MONO"))
+        _whole(d, "SamplesPerPixel", 1) != 1 or "MONO" not in str(d.get("PhotometricInterpretation", "MONO"))
         for d in datasets
     ):
         raise refuse("colour_image", "The images are in colour (a screen capture?): give the CT in Hounsfield units.")
@@ -88,13 +123,17 @@ def _check_kind(datasets: Sequence[Dataset]) -> None:
         raise refuse("mixed_series", "The folder holds more than one series: give a folder with one series only.")
     if any("Rows" not in d or "Columns" not in d or "BitsAllocated" not in d for d in datasets):
         raise refuse("truncated", "A DICOM file has no image in it or ends early: copy the series again.")
-    if len({(int(d.Rows), int(d.Columns)) for d in datasets}) > 1:
+    if len({(_whole(d, "Rows", 0), _whole(d, "Columns", 0)) for d in datasets}) > 1:
         raise refuse("mixed_series", "The slices differ in size: give a folder with one reconstruction only.")
 
 
 def _check_size(datasets: Sequence[Dataset], limits: Limits) -> None:
-    total = sum(int(d.Rows) * int(d.Columns) * int(d.get("NumberOfFrames", 1) or 1) * 4 for d in datasets)
-    if total > 2 * limits.decoded_bytes or any(int(d.Rows) * int(d.Columns) > 4096**2 for d in datasets):
+    sizes = [_whole(d, "Rows", 0) * _whole(d, "Columns", 0) for d in datasets]
+    frames = [_whole(d, "NumberOfFrames", 1) for d in datasets]
+    if min(sizes) <= 0 or min(frames) <= 0:
+        raise refuse("truncated", "A DICOM file has no image in it or ends early: copy the series again.")
+    total = sum(4 * size * count for size, count in zip(sizes, frames, strict=True))
+    if total > 2 * limits.decoded_bytes or max(sizes) > 4096**2:
         raise refuse("image_too_large", f"The series claims more than {limits.decoded_bytes // MIB} MiB: crop it.")
 
 
@@ -105,25 +144,56 @@ def _frames(datasets: Sequence[Dataset]) -> list[Frame]:
         if groups is None:
             frames.append(_frame(number, 0, [dataset]))
             continue
+        if len(groups) != _whole(dataset, "NumberOfFrames", 1):
+            raise refuse("truncated", "A multi-frame file does not describe each of its frames: export it again.")
         shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
         frames += [_frame(number, index, [group, shared[0]]) for index, group in enumerate(groups)]
     return frames
 
 
 def _frame(file: int, number: int, groups: Sequence[Dataset]) -> Frame:
-    position = _find(groups, "ImagePositionPatient", "PlanePositionSequence")
-    orientation = _find(groups, "ImageOrientationPatient", "PlaneOrientationSequence")
-    spacing = _find(groups, "PixelSpacing", "PixelMeasuresSequence")
-    if position is None or orientation is None or len(position) != 3 or len(orientation) != 6:
+    place = _numbers(groups, "ImagePositionPatient", "PlanePositionSequence", 3)
+    axes = _numbers(groups, "ImageOrientationPatient", "PlaneOrientationSequence", 6)
+    steps = _numbers(groups, "PixelSpacing", "PixelMeasuresSequence", 2)
+    if place is None or axes is None or not _square(axes):
         raise refuse("no_position", "A slice has no position or orientation: export the original axial series.")
-    if spacing is None or len(spacing) != 2 or min(float(s) for s in spacing) <= 0:
+    if steps is None or steps.min() <= 0:
         raise refuse("no_pixel_spacing", "A slice has no pixel spacing: export the original series.")
-    slope = _find(groups, "RescaleSlope", "PixelValueTransformationSequence")
-    intercept = _find(groups, "RescaleIntercept", "PixelValueTransformationSequence")
-    if slope is None or intercept is None or float(slope) == 0:
+    slope = _numbers(groups, "RescaleSlope", "PixelValueTransformationSequence", 1)
+    intercept = _numbers(groups, "RescaleIntercept", "PixelValueTransformationSequence", 1)
+    if slope is None or intercept is None or slope[0] == 0:
         raise refuse("no_rescale", "A slice does not say how its values become Hounsfield units: export the original.")
-    place, axes, steps = (np.array([float(v) for v in values]) for values in (position, orientation, spacing))
-    return Frame(file, number, place, axes, steps, float(slope), float(intercept))
+    unit = _find(groups, "RescaleType", "PixelValueTransformationSequence")
+    if unit is not None and str(unit).strip().upper() not in ("", "HU"):
+        raise refuse("not_ct", "A slice's values are no Hounsfield units by its own account: give the original CT.")
+    return Frame(file, number, place, axes, steps, float(slope[0]), float(intercept[0]))
+
+
+def _square(axes: Vector) -> bool:
+    """Whether row and column direction are unit vectors at a right angle, as DICOM wants them."""
+    lengths = [float(np.linalg.norm(part)) for part in (axes[:3], axes[3:])]
+    return max(abs(length - 1) for length in lengths) < 1e-2 and abs(float(axes[:3] @ axes[3:])) < 1e-2
+
+
+def _numbers(groups: Sequence[Dataset], keyword: str, sequence: str, count: int) -> Vector | None:
+    """``count`` finite numbers of a slice, None where there are not as many; refuses text, NaN and infinity."""
+    try:
+        found = _find(groups, keyword, sequence)
+        values = [] if found is None else [float(v) for v in (found if isinstance(found, MultiValue) else [found])]
+    except (ValueError, TypeError, ArithmeticError) as error:
+        # the parser's own message would hold the value
+        raise refuse("bad_value", f"{keyword} of a slice is no number: export the series again.") from error
+    if not np.isfinite(values).all():
+        raise refuse("bad_value", f"{keyword} of a slice is no finite number: export the series again.")
+    return np.array(values) if len(values) == count else None
+
+
+def _whole(dataset: Dataset, keyword: str, default: int) -> int:
+    """A whole number of the header, ``default`` where it is absent or empty."""
+    try:
+        return int(dataset.get(keyword) or default)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise refuse("bad_value", f"{keyword} is no whole number: export the series again.") from error
 
 
 def _find(groups: Sequence[Dataset], keyword: str, sequence: str) -> Any:
@@ -180,7 +250,7 @@ def _geometry(frames: Sequence[Frame]) -> tuple[Vector, float]:
 
 def _whole_hu(frames: Sequence[Frame], datasets: Sequence[Dataset]) -> bool:
     whole = all(f.slope.is_integer() and f.intercept.is_integer() for f in frames)
-    small = all(int(d.get("BitsStored", 16)) <= 12 or int(d.get("PixelRepresentation", 0)) == 1 for d in datasets)
+    small = all(_whole(d, "BitsStored", 16) <= 12 or _whole(d, "PixelRepresentation", 0) == 1 for d in datasets)
     return whole and small and all(abs(f.slope) == 1 for f in frames)
 
 
@@ -203,22 +273,39 @@ def _acquisition(dataset: Dataset, tilt: float) -> Acquisition:
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     per_frame = (dataset.get("PerFrameFunctionalGroupsSequence") or [Dataset()])[0]
     groups = [dataset, per_frame, shared]
-    kvp = _find(groups, "KVP", "CTXRayDetailsSequence")
-    kernel = _find(groups, "ConvolutionKernel", "CTReconstructionSequence")
-    thickness = _find(groups, "SliceThickness", "PixelMeasuresSequence")
     return Acquisition(
-        kvp=float(kvp) if kvp else None,
-        kernel=str(kernel)[:40] if kernel else None,
-        slice_thickness_mm=float(thickness) if thickness else None,
+        kvp=_positive(groups, "KVP", "CTXRayDetailsSequence"),
+        kernel=_text(groups, "ConvolutionKernel", "CTReconstructionSequence"),
+        slice_thickness_mm=_positive(groups, "SliceThickness", "PixelMeasuresSequence"),
         contrast=_contrast(dataset),
         gantry_tilt_deg=tilt,
     )
 
 
+def _positive(groups: Sequence[Dataset], keyword: str, sequence: str) -> float | None:
+    """A number above 0 that says how the scan was made; whatever else stands there counts as unknown."""
+    try:
+        value = float(_find(groups, keyword, sequence))
+    except (ValueError, TypeError, ArithmeticError):
+        return None
+    return value if np.isfinite(value) and value > 0 else None
+
+
+def _text(groups: Sequence[Dataset], keyword: str, sequence: str) -> str | None:
+    found = _find(groups, keyword, sequence)
+    # some makers give several values, the first names the kernel
+    first = found[0] if isinstance(found, MultiValue) and found else found
+    return str(first).strip()[:40] or None if first is not None else None
+
+
 def _contrast(dataset: Dataset) -> bool | None:
     if dataset.get("ContrastBolusAgentSequence"):
         return True
-    agent = dataset.get("ContrastBolusAgent")
-    if agent is None:
-        return None
-    return str(agent).strip().upper() not in ("", "NO", "NONE", "N")
+    return names_agent(dataset.get("ContrastBolusAgent"))
+
+
+def _date(dataset: Dataset) -> str | None:
+    """The day of the scan, ISO; used to tell before from after an operation, never written anywhere."""
+    keywords = ("AcquisitionDate", "AcquisitionDateTime", "StudyDate", "SeriesDate", "ContentDate")
+    found = (iso_date(str(dataset.get(keyword) or "")) for keyword in keywords)
+    return next((day for day in found if day), None)

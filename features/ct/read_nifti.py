@@ -21,7 +21,7 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from features.ct.limits import MIB, Limits, refuse
-from features.ct.raw import Acquisition, Header, hashed, write_voxels
+from features.ct.raw import Acquisition, Header, hashed, iso_date, names_agent, write_voxels
 
 Stream = BinaryIO | gzip.GzipFile
 
@@ -46,8 +46,10 @@ def decode_nifti(path: Path, folder: Path, role: str, limits: Limits) -> Header:
         names = _skip_to_voxels(stream, header, role)
         dtype = _stored_as(header, role)
         digest = write_voxels(folder, _chunks(stream, header, shape, dtype, role))
-    acquisition = _sidecar(path, role)
-    return Header(shape[::-1], (2, 1, 0), dtype, affine.tolist(), "nifti", hashed(digest), acquisition, names)
+    acquisition, date = _sidecar(path, role)
+    return Header(
+        shape[::-1], (2, 1, 0), dtype, affine.tolist(), "nifti", hashed(digest), acquisition, names, date=date
+    )
 
 
 def _open(path: Path) -> Stream:
@@ -155,27 +157,32 @@ def _are_labels(values: NDArray[Any]) -> bool:
     return whole and bool((values >= 0).all()) and bool((values <= 32767).all())
 
 
-def _sidecar(path: Path, role: str) -> Acquisition:
-    """The acquisition from the JSON that dcm2niix writes beside a NIfTI (BIDS names), if there is one."""
+def _sidecar(path: Path, role: str) -> tuple[Acquisition, str | None]:
+    """Acquisition and date from the JSON that dcm2niix writes beside a NIfTI (BIDS names), if there is one."""
     beside = path.with_name(re.sub(r"\.nii(\.gz)?$", "", path.name) + ".json")
     if role != "image" or not beside.is_file() or beside.stat().st_size > MIB:
-        return Acquisition()
+        return Acquisition(), None
     try:
         known = json.loads(beside.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise refuse("bad_sidecar", "The JSON beside the NIfTI cannot be read: repair or remove it.") from error
     if not isinstance(known, dict):
-        return Acquisition()
+        return Acquisition(), None
     if known.get("Modality", "CT") != "CT":
         raise refuse("not_ct", "The JSON beside the image says that it is no CT: supply a CT.")
-    agent = known.get("ContrastBolusAgent")
+    days = (iso_date(str(known.get(n, ""))) for n in ("AcquisitionDate", "AcquisitionDateTime", "StudyDate"))
+    kernel = known.get("ConvolutionKernel")
+    kernel = kernel[0] if isinstance(kernel, list) and kernel else kernel
     return Acquisition(
         kvp=_number(known.get("KVP")),
-        kernel=str(known["ConvolutionKernel"])[:40] if "ConvolutionKernel" in known else None,
+        kernel=kernel.strip()[:40] or None if isinstance(kernel, str) else None,
         slice_thickness_mm=_number(known.get("SliceThickness")),
-        contrast=None if agent is None else bool(str(agent).strip()),
-    )
+        contrast=names_agent(known.get("ContrastBolusAgent")),
+    ), next((day for day in days if day), None)
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A finite number above 0; whatever else stands there counts as unknown."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if 0 < value < 1e6 else None

@@ -10,6 +10,7 @@ from pydicom import Dataset
 
 from features.ct.limits import MIB, Limits, refuse
 from features.ct.raw import Header, hashed, write_voxels
+from features.ct.read_dicom import hashed_uid
 
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -18,9 +19,11 @@ def decode_seg(path: Path, folder: Path, limits: Limits) -> Header:
     """Writes one label map, valued by segment number, to ``folder``; the segments' names come along."""
     try:
         seg = highdicom.seg.segread(path)
-    except (OSError, ValueError, AttributeError, KeyError, EOFError, TypeError) as error:
+        geometry = seg.get_volume_geometry()
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file reaches every corner of the parser
         raise refuse("truncated", "The DICOM segmentation is damaged: export it again.", "labels") from error
-    geometry = seg.get_volume_geometry()
     if geometry is None:
         raise refuse("no_position", "The segmentation's frames do not form a volume: export it on the CT.", "labels")
     if int(np.prod(geometry.spatial_shape)) * 2 > limits.decoded_bytes:
@@ -37,7 +40,35 @@ def decode_seg(path: Path, folder: Path, limits: Limits) -> Header:
     names = {number: _name(seg.get_segment_description(number)) for number in seg.segment_numbers}
     affine = (_TO_RAS @ volume.affine @ origin).tolist()
     shape = tuple(int(n) for n in voxels.shape)
-    return Header(shape, (0, 1, 2), "int16", affine, "dicom-seg", hashed(str(seg.SeriesInstanceUID)), names=names)
+    series, instances = _drawn_on(seg)
+    return Header(
+        shape,
+        (0, 1, 2),
+        "int16",
+        affine,
+        "dicom-seg",
+        hashed(str(seg.SeriesInstanceUID)),
+        names=names,
+        frame_of_reference=hashed_uid(seg, "FrameOfReferenceUID"),
+        series=series,
+        instances=instances,
+    )
+
+
+def _drawn_on(seg: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Hashed series and images that the segmentation says it was drawn on."""
+    series: dict[str, None] = {}
+    instances: dict[str, None] = {}
+    for item in seg.get("ReferencedSeriesSequence") or []:
+        if uid := hashed_uid(item, "SeriesInstanceUID"):
+            series[uid] = None
+        images = item.get("ReferencedInstanceSequence") or []
+        instances |= {uid: None for image in images if (uid := hashed_uid(image, "ReferencedSOPInstanceUID"))}
+    for group in seg.get("PerFrameFunctionalGroupsSequence") or []:
+        for derivation in group.get("DerivationImageSequence") or []:
+            images = derivation.get("SourceImageSequence") or []
+            instances |= {uid: None for image in images if (uid := hashed_uid(image, "ReferencedSOPInstanceUID"))}
+    return tuple(series), tuple(instances)
 
 
 def _name(description: Dataset) -> str:

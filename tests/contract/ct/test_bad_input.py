@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import struct
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import DataElement, Dataset, dcmread
+from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from features.ct.decode import decode
 from features.ct.limits import MIB, Limits
 from features.ct.sandbox import opened
 from features.ct.volume import Volume
@@ -42,6 +45,20 @@ def code_of(path: Path, role: str = "image", limits: Limits = SMALL) -> str:
     assert len(str(caught.value)) > 20
     (finding,) = caught.value.findings
     return finding.code
+
+
+def refusal(path: Path, tmp_path: Path, role: str = "image") -> ImageRejected:
+    """What the decoder itself refuses, in this process: a child for each of many small files would take minutes."""
+    folder = tmp_path / "decoded"
+    folder.mkdir(exist_ok=True)
+    with pytest.raises(ImageRejected) as caught:
+        decode(path, folder, role, SMALL)
+    assert (caught.value.exit_code, len(caught.value.findings)) == (11, 1)
+    return caught.value
+
+
+def refused(path: Path, tmp_path: Path, role: str = "image") -> str:
+    return refusal(path, tmp_path, role).findings[0].code
 
 
 def series(tmp_path: Path) -> list[Path]:
@@ -90,7 +107,81 @@ def test_a_series_with_one_bad_slice_is_refused(
 ) -> None:
     paths = series(tmp_path)
     edited(paths[which], change)
-    assert code_of(paths[0].parent) == code
+    assert refused(paths[0].parent, tmp_path) == code
+
+
+def text_in(keyword: str, text: str) -> Callable[[Dataset], Any]:
+    """A change that leaves in a number's place what pydicom itself would not write."""
+
+    def change(data: Dataset) -> None:
+        element = DataElement(Tag(keyword), "LO", text)
+        data.add(element)
+        element.VR = "DS"
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (text_in("ImagePositionPatient", "secret\\1\\2"), "bad_value"),
+        (text_in("PixelSpacing", "secret\\1"), "bad_value"),
+        (text_in("RescaleSlope", "nan"), "bad_value"),
+        (text_in("RescaleIntercept", "inf"), "bad_value"),
+        (text_in("RescaleSlope", "secret"), "bad_value"),
+        (text_in("ImageOrientationPatient", "nan\\0\\0\\0\\1\\0"), "bad_value"),
+        (put(ImageOrientationPatient=["0", "0", "0", "0", "0", "0"]), "no_position"),
+        (put(PixelSpacing=["1.5"]), "no_pixel_spacing"),
+        (put(RescaleType="US"), "not_ct"),
+        (put(Rows=0), "mixed_series"),
+    ],
+)
+def test_a_value_that_is_no_number_is_refused_and_not_shown(
+    change: Callable[[Dataset], Any], code: str, tmp_path: Path
+) -> None:
+    paths = series(tmp_path)
+    edited(paths[3], change)
+    error = refusal(paths[0].parent, tmp_path)
+    assert error.findings[0].code == code
+    assert "secret" not in str(error) + repr(error.findings)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 90, b"no DICOM at all " * 40])
+@pytest.mark.parametrize("which", [0, 7])
+def test_an_unreadable_first_or_last_slice_is_not_skipped(content: bytes, which: int, tmp_path: Path) -> None:
+    paths = series(tmp_path)
+    paths[which].write_bytes(content)
+    assert refused(paths[0].parent, tmp_path) == "truncated"
+
+
+def test_what_lies_beside_a_series_is_left_aside(tmp_path: Path) -> None:
+    folder = series(tmp_path)[0].parent
+    for name in ("README", "DICOMDIR", "notes.txt", ".DS_Store", "._0000001.dcm"):
+        (folder / name).write_text("beside")
+    (tmp_path / "decoded").mkdir()
+    assert decode(folder, tmp_path / "decoded", "image", SMALL).shape == (8, 12, 16)
+    packed = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", folder))
+    (tmp_path / "again").mkdir()
+    assert decode(packed, tmp_path / "again", "image", SMALL).shape == (8, 12, 16)
+
+
+def test_a_zip_whose_last_slice_is_damaged_is_refused(tmp_path: Path) -> None:
+    paths = series(tmp_path)
+    paths[7].write_bytes(b"")
+    packed = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", paths[0].parent))
+    assert refused(packed, tmp_path) == "truncated"
+
+
+@pytest.mark.parametrize("name", ["deflated", "bzip2", "lzma"])
+def test_a_zip_with_damaged_contents_is_refused(name: str, tmp_path: Path) -> None:
+    kind = {"deflated": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA}[name]
+    path = tmp_path / "scan.zip"
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        archive.writestr("a.dcm", np.random.default_rng(1).integers(0, 9, 60_000, dtype=np.uint8).tobytes())
+    raw = bytearray(path.read_bytes())
+    raw[60:160] = b"\xff" * 100
+    path.write_bytes(raw)
+    assert refused(path, tmp_path) == "truncated"
 
 
 def test_a_missing_slice_is_refused(tmp_path: Path) -> None:
@@ -104,7 +195,7 @@ def test_a_truncated_slice_is_refused(keep: float, tmp_path: Path) -> None:
     paths = series(tmp_path)
     whole = paths[2].read_bytes()
     paths[2].write_bytes(whole[: int(len(whole) * keep)])
-    assert code_of(paths[0].parent) == "truncated"
+    assert refused(paths[0].parent, tmp_path) == "truncated"
 
 
 def test_a_dicom_that_claims_100_gb_is_refused(tmp_path: Path) -> None:
@@ -182,7 +273,7 @@ def nifti(tmp_path: Path, **fields: Any) -> Path:
     ],
 )
 def test_a_bad_nifti_header_is_refused(fields: dict[str, Any], code: str, tmp_path: Path) -> None:
-    assert code_of(nifti(tmp_path, **fields)) == code
+    assert refused(nifti(tmp_path, **fields), tmp_path) == code
 
 
 def test_no_image_at_all_is_refused(tmp_path: Path) -> None:
@@ -223,6 +314,7 @@ def test_a_gzip_bomb_is_read_no_further_than_its_header_says(tmp_path: Path) -> 
 MEASURED = """
 import resource, sys
 from pathlib import Path
+from features.ct.decode import decode
 from features.ct.limits import Limits
 from features.ct.sandbox import opened
 from features.errors import ImageRejected

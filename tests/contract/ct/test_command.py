@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from features.check import judge_record
 from features.ct.arguments import add_arguments
-from features.ct.command import run
+from features.ct.command import run, told_values
 from features.ct.report import query
 from features.ct.volume import Volume
 from features.dictionary import VARIABLES, Moment
@@ -164,3 +169,34 @@ def test_a_module_beside_the_scan_is_not_run(
     monkeypatch.chdir(beside)
     assert cemrisk_ct(files[0], "--labels", files[1], "--level", "L1", "--out", tmp_path / "l1.json") == 0
     assert not (beside / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [["L1=²"], ["L1=٢"], ["20"], ["L1=0"], ["L9=3"], ["L1=70000"], ["L1=20", "L1=21"], ["L1=20", "L2=20"], ["L1="]],
+)
+def test_a_label_value_that_is_none_is_wrong_usage(told: list[str]) -> None:
+    with pytest.raises(UsageError, match="--label-value"):
+        told_values(None, told)
+    assert told_values("L2", ["21", "L1=20"]) == {"L2": 21, "L1": 20}
+
+
+def test_a_stopped_command_leaves_nothing_behind(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """SIGTERM while a large file is being decoded: neither voxels, nor a process, nor half a result."""
+    temporary, out = tmp_path / "temporary", tmp_path / "out.json"
+    temporary.mkdir()
+    large = nib.Nifti1Image(np.zeros((400, 400, 400), np.int16), np.diag([1.0, 1.0, 1.0, 1.0]))
+    nib.save(large, tmp_path / "large.nii.gz")
+    command = [sys.executable, "-m", "cemrisk", "ct", tmp_path / "large.nii.gz", "--labels", files[1], "--out", out]
+    with subprocess.Popen([str(c) for c in command], env=os.environ | {"TMPDIR": str(temporary)}) as running:
+        for _ in range(600):
+            if list(temporary.rglob("voxels.raw")):
+                break
+            time.sleep(0.05)
+        else:
+            running.kill()
+            pytest.fail("nothing was decoded")
+        running.terminate()
+        assert running.wait(timeout=60) == 143
+    assert list(temporary.iterdir()) == []
+    assert not out.exists() and not list(tmp_path.glob(".out*"))

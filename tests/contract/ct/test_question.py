@@ -77,7 +77,8 @@ def test_a_question_that_cannot_be_completed_is_refused(question: Any) -> None:
 
 def test_a_question_file_is_read_before_the_scan_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = tmp_path / "case.json"
-    for text in ("{", None):
+    for text in ("{", '{"patient": {"t_score": NaN}}', '{"patient": 1e999}', '{"a": -Infinity}', '{"a": 1, "a": 2}',
+                 "[" * 100_000, None):  # fmt: skip
         broken.unlink() if text is None else broken.write_text(text)
         assert cemrisk.main(["ct", "missing.nii", "--labels", "missing.nii", "--question", str(broken)]) == 2
         assert "--question" in capsys.readouterr().err
