@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.arguments import add_reading
 from features.errors import FAILURES, CemriskError, InputRejected
+from serving import arguments as serving_arguments
 from training import arguments as training_arguments
 
 if TYPE_CHECKING:
@@ -324,6 +325,19 @@ def run_action(arguments: argparse.Namespace) -> int:
     return _shown(arguments.act(arguments, _home()))
 
 
+def add_log(verbs: Verbs) -> None:
+    """``cemrisk log``"""
+    summary = "Verify and search the record of all answers"
+    serving_arguments.log(_verb(verbs, "log", run_log, summary, "cemrisk log verify", "See docs/operating.md."))
+
+
+def run_log(arguments: argparse.Namespace) -> int:
+    """Read the log."""
+    from serving.query_log import LogSettings, commands
+
+    return _shown(commands.run(arguments, LogSettings.of(_home(), os.environ), _home(), _say))
+
+
 #: What the command line can do, in the order of its help.
 VERBS: tuple[Callable[[Verbs], None], ...] = (
     add_simulate,
@@ -337,6 +351,7 @@ VERBS: tuple[Callable[[Verbs], None], ...] = (
     add_ct,
     add_serve,
     add_keys,
+    add_log,
     add_dictionary,
 )
 

@@ -6,8 +6,9 @@ identifier: a row of an export is named by its position, a field of a question b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,21 @@ class DependencyMissing(CemriskError):
     http_status = 503
 
 
+class LogUnavailable(CemriskError):
+    """The query log cannot be read or written: its disk, its database or its key file."""
+
+    exit_code = 17
+    http_status = 503
+    code = "log_unavailable"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "2"}
+
+
+class LogDamaged(CemriskError):
+    """The query log is not what was written, or an answer in it cannot be reproduced."""
+
+    exit_code = 18
+
+
 #: Every class of failure that has an exit code of its own; subclasses elsewhere share that of their parent.
 FAILURES: tuple[type[CemriskError], ...] = (
     CemriskError,
@@ -106,4 +122,6 @@ FAILURES: tuple[type[CemriskError], ...] = (
     NotReady,
     GateRefused,
     DependencyMissing,
+    LogUnavailable,
+    LogDamaged,
 )

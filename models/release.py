@@ -7,6 +7,7 @@ a killed job leaves either the old state or the new one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.build import Outcome
-from features.errors import ModelDamaged
+from features.errors import ModelDamaged, NotReady
 from models.artifact import canonical, load
 from models.calibrate import coherent_routes
 from models.calibrated import CalibratedRisk
@@ -145,6 +146,19 @@ def _read_bundle(bundle: Path, outcome: Outcome) -> Release:
     if release.champion not in models or described["outcome"] != outcome:
         raise ModelDamaged(f"the released bundle of {outcome} does not hold its champion: promote a version again")
     return release
+
+
+def find_release(home: Path, outcome: Outcome, champion: str, by_learner: Mapping[str, str]) -> Release:
+    """The bundle whose champion and fellows have these sha256, in force or not.
+
+    Raises ``NotReady`` if there is none any more, ``ModelDamaged`` if it is not whole.
+    """
+    for described in sorted((home / "released" / outcome).glob("[!.]*/release.json")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            found = json.loads(described.read_bytes())
+            if found["sha256"] == dict(by_learner) and found["sha256"][found["champion"]] == champion:
+                return _read_bundle(described.parent, outcome)
+    raise NotReady(f"the models of {outcome} that answered are no longer among the released ones")
 
 
 def load_releases(home: Path) -> dict[Outcome, Release]:

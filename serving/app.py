@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -16,19 +14,20 @@ from starlette.exceptions import HTTPException
 
 from features.build import Outcome
 from features.errors import CemriskError, NotReady
-from serving import openapi, web
-from serving.answer import answer
+from serving import answering, openapi, web
 from serving.docs_page import docs_page
 from serving.door import Door, GuardedRoute
 from serving.guard import Guard, Observer
 from serving.nomograms import SVG_TYPE, nomogram_of
+from serving.policy import caller
 from serving.problem import (
     Fault,
     QuestionRejected,
     on_error,
     problem_of,
 )
-from serving.schema import MOST_CASES, read_question
+from serving.query_log import Answered, QueryLog
+from serving.schema import MOST_CASES
 from serving.served import Served
 from serving.strict_json import BATCH_LIMIT_BYTES, BODY_LIMIT_BYTES, MEDIA_TYPE, parse, read_limited, require_json
 
@@ -43,11 +42,13 @@ def create_app(
     observe: Observer | None = None,
     metrics: Callable[[], tuple[bytes, str]] | None = None,
     door: Door | None = None,
+    log: QueryLog | None = None,
 ) -> FastAPI:
     """The application.
 
     ``provider`` gives what is served now, empty if nothing has been released; ``metrics`` the text of ``/metrics`` and
-    its media type; ``door`` lets in who may ask, by default everybody.
+    its media type; ``door`` lets in who may ask, by default everybody; ``log`` keeps a record of each answer before
+    it is sent.
     """
     # A redirect would answer a wrong address with a Location that repeats it, and lose the body of a POST.
     app = FastAPI(
@@ -55,7 +56,7 @@ def create_app(
     )
     app.router.route_class = GuardedRoute
     app.state.door = door or Door()
-    _add_questions(app, provider)
+    _add_questions(app, provider, log)
     _add_descriptions(app, provider)
     _add_nomogram(app, provider)
     _add_pages(app)
@@ -68,17 +69,20 @@ def create_app(
     return app
 
 
-def _add_questions(app: FastAPI, provider: Provider) -> None:
+def _add_questions(app: FastAPI, provider: Provider, log: QueryLog | None) -> None:
     async def risk(request: Request) -> Response:
         """Risk of cement leakage and of a new vertebral fracture for one patient."""
         value = await _json_of(request, BODY_LIMIT_BYTES)
-        return _json(_answered(value, provider()))
+        found = await answering.one(value, provider(), log, "/v1/risk", caller(request).key_id)
+        return Response(found.sent, media_type=MEDIA_TYPE)
 
     async def batch(request: Request) -> Response:
         """The same for up to 1,000 patients: each gets an answer or its own problem, in the order of the cases."""
         value = await _json_of(request, BATCH_LIMIT_BYTES)
         served = provider()  # once: a promotion meanwhile must not split a batch between two versions
-        return _json({"cases": [await _case(case, served) for case in _cases_of(value)]})
+        cases = [await _case(case, served, caller(request).key_id) for case in _cases_of(value)]
+        await answering.keep([case for case in cases if isinstance(case, Answered)], log)
+        return _json({"cases": [_case_json(case) for case in cases]})
 
     codes = (400, 413, 415, 422, 503)
     app.add_api_route(
@@ -186,11 +190,6 @@ async def _json_of(request: Request, limit_bytes: int) -> Any:
     return parse(await read_limited(request.stream(), headers.get("content-length"), limit_bytes))
 
 
-def _answered(value: Any, served: Mapping[Outcome, Served]) -> dict[str, Any]:
-    answered_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return answer(read_question(value), served, uuid.uuid4().hex, answered_at)
-
-
 def _cases_of(value: Any) -> list[Any]:
     if not isinstance(value, dict) or set(value) != {"cases"} or not isinstance(value["cases"], list):
         raise QuestionRejected([Fault("/cases", "wrong_type", "expected an object with one field, cases, a list")])
@@ -199,12 +198,18 @@ def _cases_of(value: Any) -> list[Any]:
     return value["cases"]
 
 
-async def _case(value: Any, served: Mapping[Outcome, Served]) -> dict[str, Any]:
+async def _case(value: Any, served: Mapping[Outcome, Served], key_id: str | None) -> Answered | CemriskError:
     await asyncio.sleep(0)  # a batch must not keep single questions waiting until it is done
     try:
-        return {"answer": _answered(value, served), "problem": None}
+        return answering.computed(value, served, "/v1/risk/batch", key_id)
     except CemriskError as error:
-        return {"answer": None, "problem": problem_of(error).as_json()}
+        return error
+
+
+def _case_json(case: Answered | CemriskError) -> dict[str, Any]:
+    if isinstance(case, Answered):
+        return {"answer": orjson.Fragment(case.sent), "problem": None}
+    return {"answer": None, "problem": problem_of(case).as_json()}
 
 
 def _served(outcome: str, served: Mapping[Outcome, Served]) -> Served:

@@ -41,6 +41,7 @@ TITLES: Mapping[str, str] = {
     "too_many_at_once": "Too many requests at once",
     "busy": "The service is busy",
     "not_ready": "There is no released model to answer with",
+    "log_unavailable": "The answer could not be put on record",
     "internal_error": "The service failed",
 }
 

@@ -2,8 +2,9 @@
 
 The only module that imports bentoml and the only one here that reads the environment:
 
-    CEMRISK_HOME           where the released models and the access keys lie (default: .cemrisk in the working folder)
+    CEMRISK_HOME           where models, access keys and query log lie (default: .cemrisk in the working folder)
     CEMRISK_REQUIRE_KEYS   if not empty, a key has to be shown even if there are none
+    CEMRISK_DATABASE_URL   PostgreSQL for the query log, and CEMRISK_LOG_KEY, _ANCHOR, _INPUTS: docs/operating.md
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Any
 import bentoml
 from bentoml.metrics import Histogram, generate_latest
 
-from serving.app import create_app
+from serving.app import VERSION, create_app
 from serving.door import Door
 from serving.keys import REQUIRE_KEYS, Keyring
+from serving.query_log import LogSettings, QueryLog
 from serving.shelf import Shelf
 
 #: Spans, the access log and BentoML's own request metrics take most of the time of a small request. What they would
@@ -53,7 +55,8 @@ def _metrics() -> tuple[bytes, str]:
 
 
 shelf = Shelf()
-app = create_app(shelf.get, _observer(), _metrics)
+log = QueryLog(VERSION)
+app = create_app(shelf.get, _observer(), _metrics, log=log)
 
 
 async def every_path(scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
@@ -70,6 +73,7 @@ class Service:
     def __init__(self) -> None:
         home = Path(os.environ.get("CEMRISK_HOME", ".cemrisk"))
         app.state.door = Door(Keyring(home, required=bool(os.environ.get(REQUIRE_KEYS))))
+        log.begin(LogSettings.of(home, os.environ))
         shelf.refresh(home)
         shelf.follow(home)
 

@@ -1,0 +1,70 @@
+"""The newest signed head, kept outside the log: without it nobody could tell that the end of the log was cut off.
+
+One file of fixed length, overwritten in place by every worker after each commit, under a lock and only forwards. It is
+not forced to the disk: after a power cut it may lag behind the log, never run ahead of it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.query_log.chain import Head, to_sign
+from serving.query_log.keys import PublicKey
+
+LENGTH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A head of one log, signed."""
+
+    log_id: bytes
+    head: Head
+    signature: bytes
+
+    def is_signed_by(self, key: PublicKey) -> bool:
+        return key.signed(to_sign(self.log_id, self.head), self.signature)
+
+
+def advance(path: Path, anchor: Anchor) -> None:
+    """Write the anchor unless the file holds a later one of the same log. Raises ``OSError``."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        before = _parse(os.pread(handle, LENGTH, 0))
+        if before is None or before.log_id != anchor.log_id or before.head.seq < anchor.head.seq:
+            os.pwrite(handle, _bytes(anchor), 0)
+    finally:
+        os.close(handle)
+
+
+def read_anchor(path: Path) -> Anchor | None:
+    """The anchor, or None if there is none that can be read."""
+    try:
+        return _parse(path.read_bytes())
+    except OSError:
+        return None
+
+
+def _bytes(anchor: Anchor) -> bytes:
+    fields = {
+        "log": anchor.log_id.hex(),
+        "seq": anchor.head.seq,
+        "hash": anchor.head.hash.hex(),
+        "signature": anchor.signature.hex(),
+    }
+    return (json.dumps(fields) + "\n").rjust(LENGTH).encode()
+
+
+def _parse(raw: bytes) -> Anchor | None:
+    try:
+        found = json.loads(raw)
+        log_id, digest, signature = (bytes.fromhex(found[name]) for name in ("log", "hash", "signature"))
+        whole = type(found["seq"]) is int and len(digest) == 32 and len(raw) == LENGTH
+        return Anchor(log_id, Head(found["seq"], digest), signature) if whole and found["seq"] >= 0 else None
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,65 @@
+"""One record again: the same question to the models that answered it must give the same answer, bit for bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import orjson
+
+from features.build import Outcome
+from features.errors import CemriskError
+from models.release import find_release
+from serving.answer import answer
+from serving.query_log.entry import canonical
+from serving.query_log.keys import LogKeys
+from serving.query_log.store import Row
+from serving.schema import read_question
+from serving.served import Served
+
+#: ``same``: bit for bit. ``differs``: the software or the processor is another. ``not_possible``: see ``why``.
+Outcomes = Literal["same", "differs", "not_possible"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """``answer``: what the models say now, if they could be asked."""
+
+    result: Outcomes
+    why: str
+    answer: Mapping[str, Any] | None = None
+
+
+def is_the_question(question: Any, content: Mapping[str, Any], keys: LogKeys) -> bool:
+    """Whether this is the question that the record is of, by its keyed hash."""
+    return bool(keys.hash("input", canonical(question)) == content["input"])
+
+
+def replay(question: Mapping[str, Any], content: Mapping[str, Any], home: Path, keys: LogKeys) -> Replay:
+    """Ask the models that the record names, wherever they lie below ``home``, in force or not."""
+    try:
+        served = {cast(Outcome, name): _served(home, name, model) for name, model in content["models"].items()}
+        found = answer(read_question(question), served, content["id"], content["at"])
+    except CemriskError as error:
+        return Replay("not_possible", str(error))
+    if keys.hash("answer", orjson.dumps(found)) == content["answer"]:
+        return Replay("same", "the models give the same answer, bit for bit", found)
+    now = {
+        "leakage": [one["risk"] for one in found["leakage"] or ()],
+        "refracture": (found["refracture"] or {}).get("risk"),
+    }
+    same = now == {"leakage": content["risks"]["leakage"] or [], "refracture": content["risks"]["refracture"]}
+    what = "the risks are the same, other fields differ" if same else "the risks differ"
+    return Replay("differs", f"{what}; the record was written by cemrisk {content['software']}", found)
+
+
+def kept_question(row: Row) -> Any:
+    """The question if it was kept, else None."""
+    return None if row.kept is None else json.loads(row.kept)
+
+
+def _served(home: Path, outcome: str, model: Mapping[str, Any]) -> Served:
+    return Served.of(find_release(home, cast(Outcome, outcome), model["sha256"], model["by_learner"]))

@@ -1,0 +1,228 @@
+"""The log as routes use it: a record before the answer, several writers, what happens when it cannot be written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import resource
+import sqlite3
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from features.build import Outcome
+from features.errors import LogUnavailable, UsageError
+from serving.app import create_app
+from serving.query_log import LogSettings, QueryLog
+from serving.query_log import sqlite as sqlite_module
+from serving.query_log.anchor import advance, read_anchor
+from serving.query_log.keys import ensure_keys, read_keys
+from serving.query_log.store import open_to_read
+from serving.served import Served
+from tests.service import logged
+from tests.service.client import Client
+from tests.service.process import running
+from tests.service.questions import EXAMPLE, patient, question
+
+
+def _records(place: LogSettings) -> list[dict[str, Any]]:
+    store = open_to_read(place)
+    try:
+        return [json.loads(row.content) for row in store.rows()]
+    finally:
+        store.close()
+
+
+def _client(served: Mapping[Outcome, Served], place: LogSettings) -> Client:
+    return Client(create_app(lambda: served, log=QueryLog("test", place)))
+
+
+def test_an_answer_has_its_record(served: Mapping[Outcome, Served], tmp_path: Path) -> None:
+    place = logged.settings(tmp_path)
+    response = _client(served, place).post("/v1/risk", json=EXAMPLE)
+    found, (record,) = response.json(), _records(place)
+    assert (record["id"], record["at"], record["route"]) == (found["request_id"], found["answered_at"], "/v1/risk")
+    assert record["risks"]["leakage"] == [one["risk"] for one in found["leakage"]]
+    assert record["risks"]["refracture"] == found["refracture"]["risk"]
+    assert {name: one["sha256"] for name, one in record["models"].items()} == {
+        name: one["sha256"] for name, one in found["models"].items()
+    }
+    assert record["warnings"] == [[one["code"], one["variable"]] for one in found["warnings"]]
+    keys = read_keys(place.key)
+    assert record["answer"] == keys.hash("answer", response.content)
+    assert record["case"] == keys.hash("case", b"case-7")
+
+
+def test_neither_values_nor_pseudonyms_stand_in_the_log_unless_asked_for(
+    served: Mapping[Outcome, Served], tmp_path: Path
+) -> None:
+    body = question(patient(age_years=73.719137)) | {"case_id": "canary-7"}
+    for keep in (False, True):
+        place = logged.settings(tmp_path / str(keep), keep_inputs=keep)
+        assert _client(served, place).post("/v1/risk", json=body).status_code == 200
+        stored = b"".join(path.read_bytes() for path in place.folder.iterdir())
+        assert (b"73.719137" in stored, b"canary-7" in stored) == (keep, keep)
+
+
+def test_a_batch_has_a_record_for_each_answer_in_one_commit(served: Mapping[Outcome, Served], tmp_path: Path) -> None:
+    place = logged.settings(tmp_path)
+    cases = [EXAMPLE, question(patient(age_years=45)), EXAMPLE | {"case_id": "other"}]
+    found = _client(served, place).post("/v1/risk/batch", json={"cases": cases}).json()["cases"]
+    answers = [case["answer"] for case in found if case["answer"] is not None]
+    records = _records(place)
+    assert [record["id"] for record in records] == [one["request_id"] for one in answers]
+    keys = read_keys(place.key)
+    assert [record["answer"] for record in records] == [keys.hash("answer", orjson.dumps(one)) for one in answers]
+    verdict = logged.verdict(place, keys)
+    assert (verdict.faults, verdict.commits, verdict.records) == ([], 1, 2)
+
+
+def test_what_is_refused_leaves_no_record(served: Mapping[Outcome, Served], tmp_path: Path) -> None:
+    place = logged.settings(tmp_path)
+    client = _client(served, place)
+    assert client.post("/v1/risk", json=question(patient(age_years=45))).status_code == 422
+    assert client.post("/v1/risk/batch", json={"cases": [{}]}).status_code == 200
+    assert not place.file.exists()
+
+
+def _unanswered(client: Client) -> None:
+    for path, body in (("/v1/risk", EXAMPLE), ("/v1/risk/batch", {"cases": [EXAMPLE]})):
+        response = client.post(path, json=body)
+        assert (response.status_code, response.json()["code"]) == (503, "log_unavailable")
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.headers["retry-after"] == "2"
+        assert 'risk"' not in response.text
+
+
+def test_while_another_holds_the_database_nothing_is_answered(
+    served: Mapping[Outcome, Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_module, "BUSY_SECONDS", 0.2)
+    place = logged.settings(tmp_path)
+    keys = logged.fill(place, [1])
+    client = _client(served, place)
+    holder = sqlite3.connect(place.file, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    _unanswered(client)
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert client.post("/v1/risk", json=EXAMPLE).status_code == 200
+    assert logged.verdict(place, keys).faults == [] and len(_records(place)) == 2
+
+
+def test_on_a_full_disk_nothing_is_answered_until_there_is_room(
+    served: Mapping[Outcome, Served], tmp_path: Path
+) -> None:
+    """A limit on the size of files stands for the disk: the kernel refuses the same writes."""
+    place = logged.settings(tmp_path)
+    keys = logged.fill(place, [1])
+    client = _client(served, place)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        _unanswered(client)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert client.post("/v1/risk", json=EXAMPLE).status_code == 200
+    assert logged.verdict(place, keys).faults == [] and len(_records(place)) == 2
+
+
+def test_a_log_begun_with_another_key_is_not_gone_on_with(served: Mapping[Outcome, Served], tmp_path: Path) -> None:
+    place = logged.settings(tmp_path)
+    logged.fill(place, [1])
+    place.key.unlink()
+    _unanswered(_client(served, place))
+    place.key.write_text("{}")
+    _unanswered(_client(served, place))
+
+
+def test_a_key_is_made_once_and_read_by_its_owner_only(tmp_path: Path) -> None:
+    place = logged.settings(tmp_path / "new")
+    keys = ensure_keys(place.key)
+    assert ensure_keys(place.key).hashing == keys.hashing
+    assert place.key.stat().st_mode & 0o777 == 0o600
+    assert place.public_key.read_text().strip() == keys.public.raw.hex()
+
+
+def test_several_processes_write_one_chain(tmp_path: Path) -> None:
+    place = logged.settings(tmp_path)
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=logged.fill, args=(place, [1, 2] * 15, 1000 * i)) for i in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+        assert writer.exitcode == 0
+    verdict = logged.verdict(place, read_keys(place.key))
+    assert (verdict.faults, verdict.records, verdict.commits) == ([], 90, 60)
+
+
+def test_answers_of_one_moment_share_a_commit_and_the_loop_goes_on(tmp_path: Path) -> None:
+    place = logged.settings(tmp_path)
+    log = QueryLog("test", place)
+
+    async def ask() -> None:
+        await log.keep(logged.answered())
+        holder = sqlite3.connect(place.file, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.gather(*(log.keep(logged.answered(number)) for number in range(200)))
+        since = time.perf_counter()
+        await asyncio.sleep(0.1)
+        assert time.perf_counter() - since < sqlite_module.BUSY_SECONDS  # the loop does not wait with the writer
+        assert not waiting.done()
+        holder.execute("ROLLBACK")
+        holder.close()
+        await waiting
+
+    asyncio.run(ask())
+    verdict = logged.verdict(place, read_keys(place.key))
+    assert verdict.faults == [] and verdict.records == 201 and verdict.commits <= 4
+
+
+def test_too_many_waiting_are_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.query_log.writer.MOST_WAITING", 2)
+    log = QueryLog("test", logged.settings(tmp_path))
+    with pytest.raises(LogUnavailable, match="keep up"):
+        asyncio.run(log.keep(*[logged.answered()] * 3))
+
+
+def test_the_anchor_only_moves_forward(tmp_path: Path) -> None:
+    place = logged.settings(tmp_path)
+    logged.fill(place, [1])
+    first = read_anchor(place.anchor)
+    logged.fill(place, [1], 1)
+    second = read_anchor(place.anchor)
+    assert first is not None and second is not None and second.head.seq == 2
+    advance(place.anchor, first)
+    assert read_anchor(place.anchor) == second
+
+
+@pytest.mark.parametrize(
+    "environment", [{"CEMRISK_LOG_INPUTS": "perhaps"}, {"CEMRISK_DATABASE_URL": "mysql://user@host/log"}]
+)
+def test_settings_that_cannot_be_meant(environment: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        LogSettings.of(tmp_path, environment)
+
+
+@pytest.mark.slow
+def test_workers_of_a_service_write_one_log(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = logged.settings(tmp_path)
+    monkeypatch.setenv("CEMRISK_LOG_KEY", str(place.key))
+    monkeypatch.setenv("CEMRISK_LOG_ANCHOR", str(place.anchor))
+    own = tmp_path / "home"
+    own.mkdir()
+    (own / "released").symlink_to(home / "released")
+    with running(own, tmp_path, workers=2) as service:
+        service.wait_ready()
+        ids = [httpx.post(f"{service.url}/v1/risk", json=EXAMPLE).json()["request_id"] for _ in range(30)]
+        assert service.stop() == 0
+    place = LogSettings(own / "query_log", place.key, place.anchor)
+    assert [record["id"] for record in _records(place)] == ids
+    assert logged.verdict(place, read_keys(place.key)).faults == []
