@@ -29,7 +29,7 @@ from serving.problem import (
 from serving.query_log import Answered, QueryLog
 from serving.schema import MOST_CASES
 from serving.served import Served
-from serving.strict_json import BATCH_LIMIT_BYTES, BODY_LIMIT_BYTES, MEDIA_TYPE, parse, read_limited, require_json
+from serving.strict_json import BATCH_LIMIT_BYTES, BODY_LIMIT_BYTES, MEDIA_TYPE, read_json, require_json
 
 Provider = Callable[[], Mapping[Outcome, Served]]
 
@@ -78,11 +78,12 @@ def _add_questions(app: FastAPI, provider: Provider, log: QueryLog | None) -> No
 
     async def batch(request: Request) -> Response:
         """The same for up to 1,000 patients: each gets an answer or its own problem, in the order of the cases."""
-        value = await _json_of(request, BATCH_LIMIT_BYTES)
+        cases = _cases_of(await _json_of(request, BATCH_LIMIT_BYTES))
+        request.app.state.door.meter.charge(caller(request).key_id, len(cases) - 1)  # the route has charged for one
         served = provider()  # once: a promotion meanwhile must not split a batch between two versions
-        cases = [await _case(case, served, caller(request).key_id) for case in _cases_of(value)]
-        await answering.keep([case for case in cases if isinstance(case, Answered)], log)
-        return _json({"cases": [_case_json(case) for case in cases]})
+        found = [await _case(case, served, caller(request).key_id) for case in cases]
+        await answering.keep([case for case in found if isinstance(case, Answered)], log)
+        return _json({"cases": [_case_json(case) for case in found]})
 
     codes = (400, 413, 415, 422, 503)
     app.add_api_route(
@@ -185,9 +186,10 @@ def _add_metrics(app: FastAPI, metrics: Callable[[], tuple[bytes, str]]) -> None
 
 
 async def _json_of(request: Request, limit_bytes: int) -> Any:
-    headers = request.headers
+    headers, door = request.headers, request.app.state.door
     require_json(headers.get("content-type"), headers.get("content-encoding"))
-    return parse(await read_limited(request.stream(), headers.get("content-length"), limit_bytes))
+    seconds = door.meter.limits.body_seconds
+    return await read_json(request.stream(), headers.get("content-length"), limit_bytes, seconds)
 
 
 def _cases_of(value: Any) -> list[Any]:

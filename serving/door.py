@@ -11,7 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from features.errors import CemriskError
 from serving.keys import Keyring
-from serving.policy import ANYBODY, POLICY, THIS_MACHINE, Caller, Role, set_caller
+from serving.limits import Limits, Meter
+from serving.policy import ANYBODY, POLICY, PROBES, THIS_MACHINE, Caller, Role, set_caller
 
 #: Knows other tokens than our keys: from the token and the pattern of the route to who asks, None if it is not his.
 Recognise = Callable[[bytes, str], Caller | None]
@@ -43,8 +44,11 @@ class Door:
     keys only this machine is, called by a name of its own, so that no proxy and no page of another site gets in.
     """
 
-    def __init__(self, keyring: Keyring | None = None, others: Sequence[Recognise] = ()) -> None:
+    def __init__(
+        self, keyring: Keyring | None = None, others: Sequence[Recognise] = (), limits: Limits | None = None
+    ) -> None:
         self._keyring, self._others = keyring, tuple(others)
+        self.meter = Meter(limits or Limits())
 
     def admit(self, scope: MutableMapping[str, Any], pattern: str, needed: frozenset[Role]) -> Caller:
         """Who asks. Raises ``Refused``, or ``KeysUnreadable``."""
@@ -89,9 +93,18 @@ class GuardedRoute(APIRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As any route, once the door is passed; a method that the route does not take is 405 for everybody."""
         needed = POLICY.get((scope["method"], self.path))
-        if needed is not None:
-            set_caller(scope, scope["app"].state.door.admit(scope, self.path, needed))
-        await super().handle(scope, receive, send)
+        if needed is None:
+            await super().handle(scope, receive, send)
+            return
+        door: Door = scope["app"].state.door
+        found = door.admit(scope, self.path, needed)
+        set_caller(scope, found)
+        if self.path in PROBES:  # a busy service must not look like a dead one
+            await super().handle(scope, receive, send)
+            return
+        door.meter.charge(found.key_id, 1)
+        with door.meter.held(found.key_id):
+            await super().handle(scope, receive, send)
 
 
 def _who_may(needed: frozenset[Role], found: Caller) -> str:

@@ -24,8 +24,8 @@ Send = Callable[[Message], Awaitable[None]]
 #: What a client is counted under that went away before it was answered.
 CLIENT_GONE = 499
 #: How much of a body that was refused is read and dropped so that its sender comes to read the refusal, and how long.
-DRAIN_BYTES = 1 << 30
-DRAIN_SECONDS = 10.0
+DRAIN_BYTES = 256 * 2**20
+DRAIN_SECONDS = 5.0
 
 #: Nothing of a page may come from another host, and no other page may frame it.
 SECURITY_HEADERS = (

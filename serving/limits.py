@@ -63,12 +63,17 @@ class Meter:
     def __init__(self, limits: Limits, clock: Callable[[], float] = monotonic) -> None:
         self.limits = limits
         self._clock = clock
-        self._left: dict[str | None, tuple[float, float]] = {}
+        self._left: dict[str, tuple[float, float]] = {}
         self._open: dict[str | None, int] = {}
         self._all = 0
 
     def charge(self, key_id: str | None, questions: int) -> None:
-        """Take so many questions from the key's bucket. Raises ``Limited``, and then takes nothing."""
+        """Take so many questions from the key's bucket. Raises ``Limited``, and then takes nothing.
+
+        Where no keys are in use only the machine itself asks, and it may ask as much as it can.
+        """
+        if key_id is None:
+            return
         limits, now = self.limits, self._clock()
         left, since = self._left.get(key_id, (limits.burst, now))
         left = min(limits.burst, left + (now - since) * limits.questions_per_second)
@@ -85,7 +90,7 @@ class Meter:
         mine = self._open.get(key_id, 0)
         if self._all >= self.limits.at_once:
             raise Busy("busy", "the service has as many requests open as it can take; see Retry-After", 1)
-        if mine >= self.limits.at_once_by_key:
+        if key_id is not None and mine >= self.limits.at_once_by_key:
             raise Limited("too_many_at_once", "this key has too many requests open at once; wait for answers", 1)
         self._open[key_id], self._all = mine + 1, self._all + 1
         try:

@@ -56,6 +56,9 @@ POLICY: Mapping[tuple[str, str], frozenset[Role]] = {
     ("GET", "/metrics"): READ_LOG | ADMINISTER,
 }
 
+#: Asked by supervisors; they are answered however much else there is to do.
+PROBES = frozenset({"/livez", "/readyz"})
+
 _CALLER = "cemrisk.caller"
 
 

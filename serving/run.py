@@ -14,6 +14,7 @@ from types import FrameType
 from features.errors import UsageError
 from models.release import OUTCOMES
 from serving.keys import REQUIRE_KEYS, any_good
+from serving.limits import Limits
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 3000
@@ -34,6 +35,7 @@ def serve_forever(
     address = require_allowed(host, any_good(home))
     if workers < 1:
         raise UsageError("workers must be at least 1")
+    Limits.of(environment)  # said here, and not by each worker in its log
     require_free(address, port)
     beyond = not ipaddress.ip_address(address).is_loopback
     _say_how_it_starts(home, f"http://{f'[{address}]' if ':' in address else address}:{port}")

@@ -4,6 +4,7 @@ The only module that imports bentoml and the only one here that reads the enviro
 
     CEMRISK_HOME           where models, access keys and query log lie (default: .cemrisk in the working folder)
     CEMRISK_REQUIRE_KEYS   if not empty, a key has to be shown even if there are none
+    CEMRISK_RATE and the other names of serving.limits: how much may be asked
     CEMRISK_DATABASE_URL   PostgreSQL for the query log, and CEMRISK_LOG_KEY, _ANCHOR, _INPUTS: docs/operating.md
 """
 
@@ -20,6 +21,7 @@ from bentoml.metrics import Histogram, generate_latest
 from serving.app import VERSION, create_app
 from serving.door import Door
 from serving.keys import REQUIRE_KEYS, Keyring
+from serving.limits import Limits
 from serving.query_log import LogSettings, QueryLog
 from serving.shelf import Shelf
 
@@ -72,7 +74,7 @@ class Service:
 
     def __init__(self) -> None:
         home = Path(os.environ.get("CEMRISK_HOME", ".cemrisk"))
-        app.state.door = Door(Keyring(home, required=bool(os.environ.get(REQUIRE_KEYS))))
+        app.state.door = Door(Keyring(home, required=bool(os.environ.get(REQUIRE_KEYS))), limits=Limits.of(os.environ))
         log.begin(LogSettings.of(home, os.environ))
         shelf.refresh(home)
         shelf.follow(home)

@@ -6,7 +6,9 @@ not UTF-8. Here each of them is an error that says what is wrong and never what 
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,6 +22,7 @@ BATCH_LIMIT_BYTES = 4 * 1024 * 1024
 #: A question is three levels deep; nothing honest needs more than this.
 MAX_DEPTH = 32
 MEDIA_TYPE = "application/json"
+_STRUCTURE = re.compile(rb'["\\[\]{}]')
 
 
 class BodyRejected(UsageError):
@@ -37,6 +40,15 @@ class BodyTooLarge(BodyRejected):
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__("body_too_large", f"the body is larger than {limit_bytes // 1024} KiB; send less at once")
+
+
+class SlowBody(BodyRejected):
+    """The body did not arrive in time."""
+
+    http_status = 408
+
+    def __init__(self) -> None:
+        super().__init__("slow_body", "the body took too long to arrive; send it in one go")
 
 
 class MediaTypeRejected(BodyRejected):
@@ -61,33 +73,88 @@ def require_json(content_type: str | None, content_encoding: str | None = None) 
         raise MediaTypeRejected("Content-Encoding is not accepted; send the JSON uncompressed")
 
 
+async def read_json(stream: AsyncIterator[bytes], declared_length: str | None, limit_bytes: int, seconds: float) -> Any:
+    """The value of a body that is still arriving, in at most so many ``seconds``. Raises ``BodyRejected``."""
+    try:
+        async with asyncio.timeout(seconds):
+            return _value_of(await read_limited(stream, declared_length, limit_bytes))
+    except TimeoutError:
+        raise SlowBody() from None
+
+
 async def read_limited(stream: AsyncIterator[bytes], declared_length: str | None, limit_bytes: int) -> bytes:
-    """The whole body. Raises ``BodyTooLarge`` as soon as the limit is passed, without reading on.
+    """The whole body. Raises ``BodyRejected`` as soon as it is too long or nested too deeply, without reading on.
 
     ``declared_length``: the Content-Length header, which is believed only when it already is too large.
     """
     if declared_length is not None and declared_length.isdecimal() and int(declared_length[:20]) > limit_bytes:
         raise BodyTooLarge(limit_bytes)
-    chunks, length = [], 0
+    chunks, length, depth = [], 0, _Depth()
     async for chunk in stream:
         length += len(chunk)
         if length > limit_bytes:
             raise BodyTooLarge(limit_bytes)
+        depth.add(chunk)
         chunks.append(chunk)
     return b"".join(chunks)
 
 
 def parse(body: bytes) -> Any:
     """The value that the JSON text stands for. Raises ``BodyRejected``."""
+    _Depth().add(body)
+    return _value_of(body)
+
+
+def _value_of(body: bytes) -> Any:
+    """Of a text whose depth is known to be small."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _why(body, error) from None
-    if not _within_depth(value, MAX_DEPTH):
-        raise BodyRejected("too_deep", f"the JSON is nested deeper than {MAX_DEPTH} levels")
     # orjson keeps the last of two equal keys without a word; only the standard reader shows the pairs.
     json.loads(body, object_pairs_hook=_refuse_duplicates, parse_float=_ignore, parse_int=_ignore)
     return value
+
+
+class _Depth:
+    """Counts brackets that are open, outside of strings, over the pieces of a text as they come."""
+
+    def __init__(self) -> None:
+        self._depth = self._openers = 0
+        self._in_string = self._escaped = False
+        self._seen: list[bytes] = []
+
+    def add(self, piece: bytes) -> None:
+        """Raise ``BodyRejected`` if more than ``MAX_DEPTH`` are open at some place of what was seen so far."""
+        self._openers += piece.count(b"[") + piece.count(b"{")
+        if self._openers <= MAX_DEPTH:  # a question has a few brackets in all; where they stand need not be known yet
+            self._seen.append(piece)
+            return
+        for part in (*self._seen, piece):
+            self._walk(part)
+        self._seen = []
+
+    def _walk(self, piece: bytes) -> None:
+        after_escape = -1 if not self._escaped else 0
+        self._escaped = False
+        for match in _STRUCTURE.finditer(piece):
+            mark, place = match[0], match.start()
+            if self._in_string:
+                if place == after_escape:
+                    continue
+                if mark == b"\\":
+                    after_escape = place + 1
+                    self._escaped = after_escape == len(piece)
+                elif mark == b'"':
+                    self._in_string = False
+            elif mark == b'"':
+                self._in_string = True
+            elif mark in b"[{":
+                self._depth += 1
+                if self._depth > MAX_DEPTH:
+                    raise BodyRejected("too_deep", f"the JSON is nested deeper than {MAX_DEPTH} levels")
+            elif mark in b"]}":
+                self._depth -= 1
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
@@ -97,14 +164,6 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
 
 def _ignore(_: str) -> None:
     """Numbers were read already; an integer of a million digits need not be read again."""
-
-
-def _within_depth(value: Any, depth: int) -> bool:
-    if isinstance(value, dict):
-        return depth > 0 and all(_within_depth(item, depth - 1) for item in value.values())
-    if isinstance(value, list):
-        return depth > 0 and all(_within_depth(item, depth - 1) for item in value)
-    return True
 
 
 def _why(body: bytes, error: orjson.JSONDecodeError) -> BodyRejected:

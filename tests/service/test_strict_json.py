@@ -38,7 +38,7 @@ REFUSED = {
     '{"a":1}'.encode("utf-16"): "not_utf8",
     b'{"a":"\\ud800"}': "lone_surrogate",
     b"[" * 33 + b"]" * 33: "too_deep",
-    b"[" * 100_000 + b"]" * 100_000: "malformed_json",
+    b"[" * 100_000 + b"]" * 100_000: "too_deep",
     b'{"a":' * 900 + b"1" + b"}" * 900: "too_deep",
 }
 
@@ -58,6 +58,53 @@ def test_an_integer_of_a_million_digits_is_no_trouble() -> None:
 
 def test_depth_is_counted_exactly() -> None:
     assert parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+
+
+def _deepest(text: bytes) -> int:
+    """By the definition: brackets open outside of strings, one byte after the other."""
+    depth = deepest = 0
+    inside = escaped = False
+    for byte in text:
+        mark = bytes([byte])
+        if inside:
+            inside, escaped = mark != b'"' or escaped, mark == b"\\" and not escaped
+        elif mark == b'"':
+            inside, escaped = True, False
+        else:
+            depth += (mark in b"[{") - (mark in b"]}")
+            deepest = max(deepest, depth)
+    return deepest
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text('[]{}"\\a', min_size=30, max_size=160), st.integers(1, 40))
+def test_depth_does_not_depend_on_how_the_body_is_cut(text: str, size: int) -> None:
+    body = text.encode()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), size):
+            yield body[start : start + size]
+
+    try:
+        assert asyncio.run(read_limited(pieces(), None, 1000)) == body
+        assert _deepest(body) <= MAX_DEPTH
+    except BodyRejected as error:
+        assert error.code == "too_deep" and _deepest(body) > MAX_DEPTH
+
+
+@pytest.mark.parametrize("cut", [1, 7, 1000])
+def test_a_deep_body_is_refused_before_its_end(cut: int) -> None:
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += cut
+            yield b"[" * cut
+
+    with pytest.raises(BodyRejected, match="deeper"):
+        asyncio.run(read_limited(endless(), None, 10**9))
+    assert taken <= MAX_DEPTH + cut
 
 
 _VALUES = st.recursive(
