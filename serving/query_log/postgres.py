@@ -6,7 +6,9 @@ Writers of all machines take turns by an advisory lock that ends with the transa
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -47,13 +49,21 @@ class PostgresStore:
             raise DependencyMissing("PostgreSQL needs a package more: pip install 'cemrisk[postgres]'") from None
         #: Of the driver, of the socket below it, and of TLS, which is an OSError.
         self._errors = (pg8000.exceptions.Error, OSError)
+        target = _target(url)
         with self._translated("opened"):
-            self._connection = pg8000.native.Connection(**_target(url), timeout=TIMEOUT_SECONDS)
-            if begin_with is not None:
-                self._begin(begin_with)
-            elif not self._run("SELECT 1 FROM pg_tables WHERE tablename = 'cemrisk_entries'"):
-                raise LogUnavailable("there is no query log yet: it begins with the first answer of cemrisk serve")
-        self._log_id = self.identity().log_id
+            # Ours, since the driver leaves it open when a connection fails or breaks.
+            self._socket = socket.create_connection((target.pop("host"), target.pop("port")), TIMEOUT_SECONDS)
+        try:
+            with self._translated("opened"):
+                self._connection = pg8000.native.Connection(**target, sock=self._socket)
+                if begin_with is not None:
+                    self._begin(begin_with)
+                elif not self._run("SELECT 1 FROM pg_tables WHERE tablename = 'cemrisk_entries'"):
+                    raise LogUnavailable("there is no query log yet: it begins with the first answer of cemrisk serve")
+            self._log_id = self.identity().log_id
+        except BaseException:
+            self.close()
+            raise
 
     def _begin(self, public_key: bytes) -> None:
         for statement in _SESSION:
@@ -104,8 +114,11 @@ class PostgresStore:
         return int(found[0][0])
 
     def close(self) -> None:
-        with contextlib.suppress(*self._errors):
+        with contextlib.suppress(*self._errors, AttributeError):  # there may be no connection yet
             self._connection.close()
+        handle = self._socket.detach()
+        if handle >= 0:
+            os.close(handle)
 
     def _run(self, statement: str, **values: Any) -> list[list[Any]]:
         return list(self._connection.run(statement, **values) or ())

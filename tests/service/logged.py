@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import uuid
 from collections.abc import Sequence
@@ -52,12 +53,11 @@ def settings(folder: Path, **more: Any) -> LogSettings:
 def fill(place: LogSettings, commits: Sequence[int], number: int = 0) -> LogKeys:
     """Append commits of so many answers each."""
     keys = ensure_keys(place.key)
-    store = open_store(place, keys)
-    for count in commits:
-        entries = [entry_of(answered(number + i), keys, place.keep_inputs, "test") for i in range(count)]
-        advance(place.anchor, store.append(entries, keys))
-        number += count
-    store.close()
+    with contextlib.closing(open_store(place, keys)) as store:
+        for count in commits:
+            entries = [entry_of(answered(number + i), keys, place.keep_inputs, "test") for i in range(count)]
+            advance(place.anchor, store.append(entries, keys))
+            number += count
     return keys
 
 
