@@ -57,7 +57,11 @@ REGISTRY_NOTICE = (
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a model is, what it was made from and how good it is; aggregates only, nothing of a single patient."""
+    """What a model is, what it was made from and how good it is; aggregates only, nothing of a single patient.
+
+    ``prior``: the documented prior that it started from (``models.prior.Prior.described`` and, under ``weight``, how
+    much each part kept of it); empty without one.
+    """
 
     outcome: Outcome
     learner: Learner
@@ -75,6 +79,7 @@ class Card:
     metrics: dict[str, float] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
+    prior: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -138,7 +143,7 @@ def load(folder: str | os.PathLike[str], expected_sha256: str | None = None) -> 
         if described["fingerprint"] != fingerprint():
             raise NotReady("the model was trained with another dictionary of variables: train it again")
         model = _assemble(stored, files.get(TREES))
-        model.card = Card(**{name: described[name] for name in Card.__slots__})
+        model.card = Card(**{name: described[name] for name in Card.__slots__ if name in described})
         _check(model, check)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ModelDamaged("the model's files do not have the structure of a model") from error

@@ -42,6 +42,8 @@ class CalibratedRisk:
         self._head: Head | None = None
         self.card: Card | None = None
         self.sha256 = ""
+        #: For each part how much of the documented prior was kept (0 to 1); empty where the model started from none.
+        self.prior_weight: dict[str, float] = {}
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from features.build import PREDICTORS, Matrix, Outcome
 from features.errors import UsageError
 from features.outcome import Leakage, Refracture
+
+if TYPE_CHECKING:
+    from models.prior import Prior
 
 Floats = NDArray[np.float64]
 Target = Leakage | Refracture
@@ -25,15 +28,26 @@ Scale = Literal["log_odds", "complementary_log_log"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a model is fitted. ``refits``: models on patient resamples, kept for the intervals (0: none)."""
+    """How a model is fitted. ``refits``: models on patient resamples, kept for the intervals (0: none).
+
+    ``prior``: published effects that linear models may start from; None, the default, leaves all to the data.
+    """
 
     seed: int = 0
     folds: int = 5
     refits: int = 100
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
         if self.folds < 2 or self.refits < 0:
             raise UsageError("settings: folds must be at least 2 and refits at least 0")
+
+    def described(self) -> dict[str, Any]:
+        """The settings as a card and MLflow show them; of a prior its name and digest."""
+        plain: dict[str, Any] = {"seed": self.seed, "folds": self.folds, "refits": self.refits}
+        if self.prior is None:
+            return plain
+        return plain | {"prior": self.prior.name, "prior_sha256": self.prior.sha256}
 
 
 @dataclass(frozen=True, slots=True)

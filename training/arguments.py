@@ -30,6 +30,11 @@ def train(parser: ArgumentParser) -> None:
     parser.add_argument("--moment", choices=("preop",), default="preop", help="when the model is asked (preop)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of folds and resamples (0)")
     parser.add_argument("--engine", choices=("local", "dask"), default="local", help="where the fits run (local)")
+    parser.add_argument(
+        "--prior",
+        metavar="FILE",
+        help='start from published effects, for a small registry: a file, or "published" (off by default)',
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 

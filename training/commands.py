@@ -37,6 +37,7 @@ def train(arguments: Namespace, store: Store) -> Shown:
         dictionary=arguments.dictionary,
         mapping=arguments.mapping,
         engine=arguments.engine,
+        prior=arguments.prior,
     )
     report = run(job, store, Bar())
     code = TooLittleData.exit_code if report.untrained else 0

@@ -6,7 +6,7 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from features.dictionary import fingerprint
 from features.errors import InputRejected, TooLittleData, UsageError
 from features.registry import Export, read_export
 from models import Card, save
+from models.calibrated import CalibratedRisk
 from models.interface import Learner
+from models.prior import Prior, asked_for
 from models.release import OUTCOMES
 from training.cohort import Cohort, cohort
 from training.draw import show
@@ -47,6 +49,7 @@ Progress = Callable[[str, int, int], None]
 class Job:
     """What to train and from what. ``learner`` "all": every learner that the outcome has.
 
+    ``prior``: a file of published effects to start from, or "published" for the one that comes with the package.
     Raises ``UsageError`` for a seed that no generator takes.
     """
 
@@ -57,6 +60,7 @@ class Job:
     dictionary: Path | None = None
     mapping: Path | None = None
     engine: Engine = "local"
+    prior: str | None = None
 
     def __post_init__(self) -> None:
         if self.seed not in _SEEDS:
@@ -117,6 +121,7 @@ def train(job: Job, store: Store, progress: Progress = lambda what, done, total:
     """
     wanted = {outcome: job.learners(outcome) for outcome in job.outcomes}
     progress("reading the export", 0, 1)
+    prior = asked_for(job.prior, job.outcomes)
     export = read_export(job.export, dictionary=job.dictionary, mapping=job.mapping)
     if not len(export.positions):
         raise InputRejected(
@@ -128,7 +133,7 @@ def train(job: Job, store: Store, progress: Progress = lambda what, done, total:
     for outcome, learners in wanted.items():
         try:
             if learners:
-                trained.append(_train_outcome(job, store, export, outcome, learners, digest, progress))
+                trained.append(_train_outcome(job, store, export, outcome, learners, prior, digest, progress))
         except TooLittleData as error:
             untrained[outcome] = str(error) + _absent_columns(export, outcome)
     if not trained:
@@ -157,6 +162,7 @@ def _train_outcome(
     export: Export,
     outcome: Outcome,
     learners: tuple[Learner, ...],
+    prior: Prior | None,
     digest: str,
     progress: Progress,
 ) -> Trained:
@@ -165,7 +171,12 @@ def _train_outcome(
     people = people_of(export, outcome)
     training_id = f"{outcome}-{digest[:8]}-{os.urandom(4).hex()}"
     results = validate(
-        people, learners, job.seed, job.engine, lambda done, total: progress(f"fitting {outcome}", done, total)
+        people,
+        learners,
+        job.seed,
+        job.engine,
+        lambda done, total: progress(f"fitting {outcome}", done, total),
+        prior=prior,
     )
     versions, flow = [], flow_of(export)
     for place, result in enumerate(results):
@@ -239,9 +250,16 @@ def card_of(job: Job, people: Cohort, result: Validated, training_id: str, diges
             for name, share in zip(people.matrix.columns, np.isnan(people.matrix.values).mean(axis=0), strict=True)
         },
         metrics=result.metrics,
-        settings=asdict(result.model.settings) | {"validation_folds": FOLDS},
+        settings=result.model.settings.described() | {"validation_folds": FOLDS},
         packages={name: package_version(name) for name in PACKAGES},
+        prior=_prior_of(result.model),
     )
+
+
+def _prior_of(model: CalibratedRisk) -> dict[str, Any]:
+    """What the card says of the prior that the model started from, with how much of it each part kept."""
+    prior = model.settings.prior
+    return prior.described(model.outcome) | {"weight": model.prior_weight} if prior and model.prior_weight else {}
 
 
 def _known(values: Floats) -> Floats:

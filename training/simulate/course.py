@@ -71,12 +71,7 @@ def draw_hospitals(world: World, n_patients: int, rng: np.random.Generator) -> H
 def draw_course(world: World, people: Population, hospitals: Hospitals, rng: np.random.Generator) -> Course:
     """Leaks, contact, lump, then the race of three refractures and death, then what imaging and visits find of it."""
     n, m = people.size, len(people.patient)
-    patient_effect = rng.standard_normal(n) * world.number("leakage_routes", "random_sd", "patient")
-    effect = (hospitals.effect + patient_effect)[people.patient]
-    leak = rng.random((m, 4)) < expit(leak_log_odds(world, people) + effect[:, None])
-    modality = _choice(rng, world.part("design", "leak_modality"), n)
-    by_ct = np.isin(modality, ("CT", "CT+radiograph"))[people.patient]
-    seen = leak & (by_ct[:, None] | (rng.random((m, 4)) < seen_on_radiograph(world)))
+    leak, seen, modality = draw_leaks(world, people, hospitals, rng)
     image_day = _choice(rng, world.part("design", "leak_detected_days"), n).astype(np.int64)
     shares = world.part("design", "postop")
     contact, lump = (rng.random(m) < float(shares[name]) for name in ("endplate_contact_both", "solid_lump"))
@@ -87,6 +82,19 @@ def draw_course(world: World, people: Population, hospitals: Hospitals, rng: np.
     return Course(
         leak, seen, modality, image_day, contact, lump, first, first_days, cause, days, last_seen, died, admin
     )
+
+
+def draw_leaks(
+    world: World, people: Population, hospitals: Hospitals, rng: np.random.Generator
+) -> tuple[Flags, Flags, NDArray[np.object_]]:
+    """What leaks (m, 4), what of it the patient's own imaging shows (m, 4), and that imaging (n,)."""
+    n, m = people.size, len(people.patient)
+    patient_effect = rng.standard_normal(n) * world.number("leakage_routes", "random_sd", "patient")
+    effect = (hospitals.effect + patient_effect)[people.patient]
+    leak = rng.random((m, 4)) < expit(leak_log_odds(world, people) + effect[:, None])
+    modality = _choice(rng, world.part("design", "leak_modality"), n)
+    by_ct = np.isin(modality, ("CT", "CT+radiograph"))[people.patient]
+    return leak, leak & (by_ct[:, None] | (rng.random((m, 4)) < seen_on_radiograph(world))), modality
 
 
 def _race(

@@ -142,14 +142,23 @@ def disc_leak_chance(people: Population, log_odds: Floats, rule: tuple[Floats, F
     return chance
 
 
+def _reference(world: World) -> Population:
+    return draw_population(world, REFERENCE_PATIENTS, np.random.default_rng(REFERENCE_SEED))
+
+
+@lru_cache(maxsize=16)
+def leak_intercepts(world: World) -> Floats:
+    """(4,) log odds of a leak by `ROUTES` where the predictor is 0: the quick half of `solve`."""
+    rule, leak = leak_effect_rule(world), leak_predictor(world, _reference(world))
+    return np.array([_intercept(leak[:, k], rule, rate) for k, rate in enumerate(world.route_rates)])
+
+
 @lru_cache(maxsize=16)
 def solve(world: World) -> Solved:
     """Intercepts and scales of ``world`` from its margins, on a reference population of its own seed (about a
     second)."""
-    people = draw_population(world, REFERENCE_PATIENTS, np.random.default_rng(REFERENCE_SEED))
-    rule = leak_effect_rule(world)
-    leak = leak_predictor(world, people)
-    intercepts = np.array([_intercept(leak[:, k], rule, rate) for k, rate in enumerate(world.route_rates)])
+    people = _reference(world)
+    rule, leak, intercepts = leak_effect_rule(world), leak_predictor(world, people), leak_intercepts(world)
     disc = disc_leak_chance(people, leak[:, ROUTES.index("D")] + intercepts[ROUTES.index("D")], rule)
     weights, shifts = pattern_weights(world, people, disc), postop_patterns(world)[1]
     predictor, (frailty, mass) = refracture_predictor(world, people), frailty_rule(world)

@@ -14,6 +14,7 @@ from training.simulate.effects import (
     expit,
     frailty_rule,
     leak_effect_rule,
+    leak_intercepts,
     leak_predictor,
     pattern_weights,
     postop_patterns,
@@ -37,7 +38,7 @@ def seen_on_radiograph(world: World) -> Floats:
 
 def leak_log_odds(world: World, people: Population) -> Floats:
     """(m, 4) log odds of a leak by `ROUTES`, random effects at 0."""
-    return leak_predictor(world, people) + solve(world).leak_intercepts
+    return leak_predictor(world, people) + leak_intercepts(world)
 
 
 def leak_truth(world: World, people: Population) -> dict[str, Floats]:

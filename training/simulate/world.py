@@ -118,6 +118,10 @@ class World:
             raise InputRejected(f"no such coefficient: {', '.join(unknown)}; there are {', '.join(sorted(known))}")
         return self._scaled(f"{self.name}-flipped", lambda name: -1.0 if name in wanted else 1.0)
 
+    def multiplied(self, factors: Mapping[str, float]) -> World:
+        """The same world with the named coefficients, written as for `flipped`, times a factor each."""
+        return self._scaled(f"{self.name}-multiplied", lambda name: factors.get(name, 1.0))
+
     def with_design(self, **changes: Any) -> World:
         """The same world with other values in its ``design`` table, such as ``profile`` or ``mortality``."""
         tree = copy.deepcopy(dict(self.tree))

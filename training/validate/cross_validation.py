@@ -17,6 +17,7 @@ from models import BoostedRisk, CoxRisk, LogisticRisk, Settings
 from models.boosted import BOOSTED_REFITS
 from models.calibrated import CalibratedRisk
 from models.interface import Learner
+from models.prior import Prior
 from models.resample import folds_by_patient
 from training import metrics
 from training.cohort import Cohort
@@ -55,28 +56,32 @@ def validate(
     seed: int,
     engine: Engine = "local",
     progress: Callable[[int, int], None] = lambda done, total: None,
+    prior: Prior | None = None,
 ) -> list[Validated]:
-    """Fit and cross-validate the learners; ``progress`` is told how many of how many fits are done."""
+    """Fit and cross-validate the learners; ``progress`` is told how many of how many fits are done.
+
+    ``prior``: published effects that every fit, of all rows and of each fold, starts from.
+    """
+    settings = Settings(seed=seed, prior=prior)
     fold = folds_by_patient(cohort.patient, _event(cohort), FOLDS, seed)
     jobs = [(learner, k) for learner in learners for k in [-1, *range(FOLDS)]]
     # The longest fits first: the others fill the gaps between them.
     jobs.sort(key=lambda job: (job[0] != "boosted", job[1]))
     found: dict[tuple[Learner, int], Any] = {}
     progress(0, len(jobs))
-    for place, result in run([(_fit, (cohort, learner, k, fold, seed)) for learner, k in jobs], engine):
+    for place, result in run([(_fit, (cohort, learner, k, fold, settings)) for learner, k in jobs], engine):
         found[jobs[place]] = result
         progress(len(found), len(jobs))
     base = base_rates(cohort, fold)
     return [_gather(cohort, learner, found, fold, base) for learner in learners]
 
 
-def _fit(cohort: Cohort, learner: Learner, k: int, fold: NDArray[np.intp], seed: int) -> Any:
+def _fit(cohort: Cohort, learner: Learner, k: int, fold: NDArray[np.intp], settings: Settings) -> Any:
     """The model on the whole cohort (k = -1), or what a model without fold k predicts for that fold."""
     if k < 0:
-        settings = Settings(seed=seed)
         model = CLASSES[learner](replace(settings, refits=BOOSTED_REFITS) if learner == "boosted" else settings)
         return model.fit(cohort.matrix, cohort.target)  # type: ignore[attr-defined]
-    model = CLASSES[learner](Settings(seed=seed, refits=0))
+    model = CLASSES[learner](replace(settings, refits=0))
     try:
         model.fit(cohort.matrix.take(fold != k), cohort.target.take(fold != k))  # type: ignore[attr-defined]
     except TooLittleData as error:
