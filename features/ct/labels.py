@@ -15,7 +15,19 @@ from features.ct.schemes import LEVELS, SCHEMES
 from features.ct.volume import Box, Floats, Volume, box_of_points
 from features.errors import UsageError
 
-_NAME = re.compile(r"(?<![A-Za-z0-9])(T1[0-2]|T[1-9]|L[1-5])(?![0-9A-Za-z])")
+_NAME = re.compile(r"(?<![A-Za-z0-9])(T1[0-2]|T[1-9]|L[1-5])(?![0-9A-Za-z])", re.I)
+_WORD = re.compile(r"[a-z]+")
+#: What may stand beside a level in the name of a vertebra. A disc, a rib, a process is named by its level too.
+_OF_A_VERTEBRA = frozenset({
+    "vertebra", "vertebrae", "vertebral", "body", "corpus", "bone", "structure", "of", "the", "thoracic", "lumbar",
+    "thoracolumbar", "spine", "spinal", "level", "segment", "label", "mask", "entire", "whole", "fractured", "index",
+})  # fmt: skip
+_OF_SOMETHING_ELSE = frozenset({
+    "disc", "disk", "discs", "disks", "ivd", "intervertebral", "rib", "ribs", "costal", "process", "pedicle", "lamina",
+    "facet", "joint", "arch", "endplate", "canal", "cord", "nerve", "root", "foramen", "muscle", "psoas", "ligament",
+    "artery", "vein", "cement", "screw", "implant", "rod", "lesion", "tumor", "tumour", "metastasis", "fracture",
+    "line", "fragment", "haematoma", "hematoma", "needle",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,7 @@ def understand(volume: Volume, names: Mapping[int, str], scheme: str, told: Mapp
         raise refuse("empty_labels", "The label map holds no label: supply labels of the vertebrae.", "labels")
     if told:
         return _chosen(volume, boxes, {value: level for level, value in told.items()}, "label-value")
-    named = {value: found.group(1) for value, name in names.items() if (found := _NAME.search(name.replace("_", " ")))}
+    named = {value: level for value, name in names.items() if value in boxes and (level := _level_named(name))}
     if named:
         return _chosen(volume, boxes, named, "names in the file")
     if scheme != "auto":
@@ -53,6 +65,18 @@ def understand(volume: Volume, names: Mapping[int, str], scheme: str, told: Mapp
             "labels",
         )
     return _chosen(volume, boxes, SCHEMES[fitting[0]], f"{fitting[0]} (by order along the spine)")
+
+
+def _level_named(name: str) -> str | None:
+    """The one vertebra that a label's name means, None for anything else. Parts of a name are divided by ``|``."""
+    found: set[str] = set()
+    for part in name.replace("_", " ").split("|"):
+        levels = {level.upper() for level in _NAME.findall(part)}
+        words = set(_WORD.findall(_NAME.sub(" ", part).lower()))
+        if words & _OF_SOMETHING_ELSE or (levels and words - _OF_A_VERTEBRA):
+            return None
+        found |= levels
+    return found.pop() if len(found) == 1 else None
 
 
 def _boxes(volume: Volume) -> dict[int, Box]:
@@ -84,8 +108,14 @@ def _union(a: Box, b: Box) -> Box:
 
 
 def _chosen(volume: Volume, boxes: Mapping[int, Box], values: Mapping[int, str], scheme: str) -> Labels:
-    chosen = {level: value for value, level in values.items() if value in boxes}
+    chosen: dict[str, int] = {}
+    for value, level in values.items():
+        if value in boxes and chosen.setdefault(level, value) != value:
+            detail = f"Two labels are {level}: leave one of them, or say which it is (--label-value {level}=N)."
+            raise refuse("unclear_labels", detail, "labels")
     ordered = {level: chosen[level] for level in LEVELS if level in chosen}
+    if not ordered and scheme == "label-value":
+        raise refuse("empty_labels", "No voxel has the value of --label-value: look at the labels again.", "labels")
     if not ordered:
         raise refuse("empty_labels", "No label is a thoracic or lumbar vertebra: name the scheme.", "labels")
     return Labels(volume, {level: boxes[value] for level, value in ordered.items()}, ordered, scheme)

@@ -54,19 +54,23 @@ class Value:
 
 
 def build(measured: Mapping[str, Measured], failed: Mapping[str, str], scan: Header, shown: Sequence[str],
-          labels: tuple[Labels, Header], moment: str) -> Json:  # fmt: skip
-    """The report (JSON types only) of the levels ``shown``; further ``measured`` levels serve as their neighbours."""
+          labels: tuple[Labels, Header], moment: str, known: Sequence[Json] = ()) -> Json:  # fmt: skip
+    """The report (JSON types only) of the levels ``shown``; further ``measured`` levels serve as their neighbours.
+
+    ``known`` are warnings that came up before anything was measured.
+    """
     values = {level: _values(measured, level, scan, moment) for level in measured}
     derived = {level: _derived(values[level], level) for level in measured}
     patient = _patient(measured, values, derived, scan, moment)
-    warnings = scan_warnings(scan)
+    warnings = scan_warnings(scan) + [warning for warning in known if warning["level"] is None]
     vertebrae = []
     for level in (level for level in LEVELS if level in shown):
         if level in failed:
             warnings.append(entry("not_measured", level, failed[level]))
             continue
         kept, refused = _within_limits(values[level], level)
-        found = vertebra_warnings(measured[level], scan, moment) + refused
+        found = [warning for warning in known if warning["level"] == level]
+        found += vertebra_warnings(measured[level], scan, moment) + refused
         warnings += found
         vertebrae.append(_vertebra(measured[level], kept, derived[level], found))
     return {

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from features.ct.agreement import check_bone, check_origin
 from features.ct.labels import Labels, check_grid, neighbour, understand
-from features.ct.limits import Limits
+from features.ct.limits import Limits, refuse
 from features.ct.measure import Measured, measure_all
-from features.ct.raw import Header
 from features.ct.report import Json, build
 from features.ct.sandbox import opened_together
 from features.ct.schemes import LEVELS
-from features.ct.volume import Volume
+from features.ct.warnings import CT_WARNINGS, entry
 from features.errors import UsageError
+
+#: No vertebra, however crushed, is thinner.
+LEAST_MM, LEAST_VOXELS = 4.0, 2
 
 
 def _quiet(level: str) -> None:
@@ -35,43 +41,67 @@ def measure_scan(
     """The report of one or (``level`` None) all labelled vertebrae of a DICOM series, a zip of one, or NIfTI.
 
     ``told`` maps levels to label values where the file and the schemes do not say. ``overlay`` is a PNG to write.
-    Raises ``ImageRejected`` where image or labels cannot be used; a single vertebra that cannot be measured among
-    several becomes a warning.
+    Raises ``ImageRejected`` where image or labels cannot be used, do not belong together, or nothing of what was asked
+    can be measured; a single vertebra that cannot be measured among several becomes a warning.
     """
-    bounds = limits or Limits()
-    with opened_together(image, labels, bounds) as ((scan, header), (marked, marked_header)):
+    with opened_together(image, labels, limits or Limits()) as ((scan, header), (marked, marked_header)):
+        warnings = [entry(code, None, CT_WARNINGS[code].detail) for code in check_origin(header, marked_header)]
         found = understand(marked, marked_header.names, scheme, told or {})
         check_grid(scan, found)
-        return _report(scan, header, found, marked_header, level, moment, overlay, progress)
+        shown = _shown(found, level)
+        usable, failed = _usable(found)
+        wanted = _with_neighbours(shown, tuple(usable.boxes))
+        for beside in check_bone(scan, usable, wanted):
+            warnings.append(
+                entry("labels_beside_bone", beside, "The label does not lie well on bone: see the overlay.")
+            )
+        measured, also_failed = measure_all(scan, usable, wanted, progress)
+        failed |= also_failed
+        _refuse_nothing(shown, measured, failed)
+        report = build(measured, failed, header, shown, (found, marked_header), moment, warnings)
+        if overlay is not None:
+            from features.ct.overlay import draw  # matplotlib is slow to import, and most scans are not drawn
+
+            draw({name: measured[name] for name in _drawn(report, shown) if name in measured}, overlay)
+        return report
 
 
-def _report(
-    scan: Volume,
-    header: Header,
-    found: Labels,
-    marked: Header,
-    level: str | None,
-    moment: str,
-    overlay: Path | None,
-    progress: Callable[[str], None],
-) -> Json:
-    shown = tuple(found.boxes) if level is None else (level,)
+def _shown(found: Labels, level: str | None) -> tuple[str, ...]:
     if level is not None and level not in found.boxes:
         raise UsageError(f"Level {level} is not among the labels: {', '.join(found.boxes)} are.")
-    wanted = _with_neighbours(shown, tuple(found.boxes))
-    measured, failed = measure_all(scan, found, wanted, progress)
-    if overlay is not None and measured:
-        from features.ct.overlay import draw  # matplotlib is slow to import, and most scans are not drawn
+    return tuple(found.boxes) if level is None else (level,)
 
-        draw({name: measured[name] for name in shown if name in measured}, overlay)
-    return build(measured, failed, header, shown, (found, marked), moment)
+
+def _usable(found: Labels) -> tuple[Labels, dict[str, str]]:
+    """The labels that could be a vertebra by their size, and why the others cannot."""
+    spacing = found.volume.spacing_mm
+    small = {}
+    for level, box in found.boxes.items():
+        size = np.array([part.stop - part.start for part in box])
+        if size.min() < LEAST_VOXELS or np.sort(size * spacing)[0] < LEAST_MM:
+            small[level] = f"Its label is less than {LEAST_MM:.0f} mm or {LEAST_VOXELS} voxels thick: label it again."
+    boxes = {level: box for level, box in found.boxes.items() if level not in small}
+    return replace(found, boxes=boxes), small
+
+
+def _refuse_nothing(shown: Sequence[str], measured: Mapping[str, Measured], failed: Mapping[str, str]) -> None:
+    if any(level in measured for level in shown):
+        return
+    reasons = " ".join(f"{level}: {failed[level]}" for level in shown if level in failed)
+    raise refuse("not_measured", f"Nothing could be measured. {reasons}", "labels")
+
+
+def _drawn(report: Json, shown: Sequence[str]) -> tuple[str, ...]:
+    """The levels shown, and the one that gave the patient's CT value: its region has to be looked at too."""
+    used = {found["level"] for found in report["patient"]["values"].values()}
+    return tuple(level for level in LEVELS if level in used | set(shown))
 
 
 def _with_neighbours(shown: tuple[str, ...], labelled: tuple[str, ...]) -> tuple[str, ...]:
     """The levels asked for, those beside them, and L1 for the patient's CT value (with its own neighbours)."""
     wanted = set(shown) | ({"L1"} & set(labelled))
     wanted |= {n for name in tuple(wanted) for step in (-1, 1) if (n := neighbour(name, step)) in labelled and n}
-    return tuple(level for level in LEVELS if level in wanted)
+    return tuple(level for level in LEVELS if level in wanted and level in labelled)
 
 
 __all__ = ["Measured", "measure_scan"]

@@ -41,6 +41,12 @@ CT_WARNINGS: Mapping[str, CtWarning] = MappingProxyType(
         ),
         "thick_slices": CtWarning("slices or voxels are 3 mm or more: heights are less certain", None, True),
         "gantry_tilt": CtWarning("the gantry was tilted: this was taken into account", None, True),
+        "labels_of_other_series": CtWarning(
+            "the labels were drawn on another series of the same patient position: look at the picture", None, True
+        ),
+        "labels_beside_bone": CtWarning(
+            "the label does not lie well on the bone that the scan shows: look at the picture before using its values"
+        ),
         "no_arch": CtWarning("the label holds no arch: front and back were taken from the scanner's axes"),
         "label_not_one_piece": CtWarning("the label is in pieces: only the largest was measured"),
         "cut_by_field_of_view": CtWarning(

@@ -85,6 +85,16 @@ def write_series(volume: Volume, folder: Path, syntax: str = "plain") -> Path:
     return folder
 
 
+def edit_all(folder: Path, **values: Any) -> Path:
+    """Every file of a series with these elements overwritten."""
+    for path in folder.iterdir():
+        data = dcmread(path)
+        for name, value in values.items():
+            setattr(data, name, value)
+        data.save_as(path)
+    return folder
+
+
 def write_enhanced(volume: Volume, path: Path) -> Path:
     """One multi-frame file, its frames in reverse order."""
     data = base(EnhancedCTImageStorage)

@@ -48,6 +48,38 @@ def test_names_in_the_file_win() -> None:
     assert dict(of([3, 4, 5], names=names).values) == {"L1": 3, "L2": 4}
 
 
+@pytest.mark.parametrize(
+    "name", ["vertebrae_L1", "L1", "l1", "L1|L1 vertebra", "Segment 1|L1 vertebra", "Lumbar vertebra L1", "L1|Vertebra"]
+)
+def test_names_of_a_vertebra_are_known(name: str) -> None:
+    assert dict(of([3], names={3: name}).values) == {"L1": 3}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["disc L1/L2", "disc_L1", "IVD_L1", "rib_left_T1", "L1 spinous process", "L1 transverse process", "L1-L2", "T12/L1",
+     "L1|Intervertebral disc", "Endplate L1", "L1 lesion", "cement L1", "L1|T12 vertebra", "L1 nerve root",
+     "psoas L1", "L1 metastasis", "L1 something"],
+)  # fmt: skip
+def test_what_is_only_near_a_vertebra_is_not_taken_for_it(name: str) -> None:
+    assert dict(of([3, 4], names={3: name, 4: "L3"}).values) == {"L3": 4}
+    with pytest.raises(ImageRejected):
+        of([3], names={3: name})
+
+
+def test_two_labels_of_one_level_are_refused_and_neither_wins() -> None:
+    for names in ({3: "L1", 4: "vertebrae_L1"}, {4: "L1", 3: "L1|L1 vertebra"}):
+        with pytest.raises(ImageRejected, match="Two labels are L1") as caught:
+            of([3, 4], names=names)
+        assert caught.value.findings[0].code == "unclear_labels"
+    assert dict(of([3], names={3: "L1", 4: "L1"}).values) == {"L1": 3}, "one that is not drawn counts not"
+
+
+def test_a_told_value_that_is_not_drawn_is_said() -> None:
+    with pytest.raises(ImageRejected, match="--label-value"):
+        understand(stack([3]), {}, "auto", {"L1": 9})
+
+
 def test_an_unknown_scheme_is_wrong_usage() -> None:
     with pytest.raises(UsageError):
         of([20], "mine")
