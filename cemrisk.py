@@ -195,7 +195,27 @@ def run_compare(arguments: argparse.Namespace) -> int:
     """Show what is registered."""
     from training import commands
 
-    return _shown(commands.compare(arguments, _store()))
+    return _shown(commands.compare(arguments, _store(), _say))
+
+
+def add_report(verbs: Verbs) -> None:
+    """``cemrisk report``"""
+    parser = _verb(
+        verbs,
+        "report",
+        run_report,
+        "The report of a version as one page: model card, performance, nomogram, TRIPOD+AI items",
+        "cemrisk report leakage --out leakage.html",
+        "The page holds everything itself and nothing of a single patient; an older page of that name is replaced.",
+    )
+    training_arguments.report(parser)
+
+
+def run_report(arguments: argparse.Namespace) -> int:
+    """Write the page."""
+    from training import commands
+
+    return _shown(commands.report(arguments, _store(), _say))
 
 
 def add_promote(verbs: Verbs) -> None:
@@ -344,6 +364,7 @@ VERBS: tuple[Callable[[Verbs], None], ...] = (
     add_check,
     add_train,
     add_compare,
+    add_report,
     add_promote,
     add_rollback,
     add_score,

@@ -41,7 +41,15 @@ def train(parser: ArgumentParser) -> None:
 def compare(parser: ArgumentParser) -> None:
     """``cemrisk compare``"""
     parser.add_argument("--outcome", choices=("leakage", "refracture"), help="both by default")
-    parser.add_argument("--json", action="store_true", help="print every metric as JSON")
+    parser.add_argument("--out", type=Path, metavar="FILE.html", help="write a page with the curves over each other")
+    parser.add_argument("--json", action="store_true", help="print every metric and paired difference as JSON")
+
+
+def report(parser: ArgumentParser) -> None:
+    """``cemrisk report``"""
+    parser.add_argument("outcome", metavar="OUTCOME", help="leakage or refracture")
+    parser.add_argument("version", nargs="?", metavar="VERSION", help="by default the champion, else the challenger")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="the page to write")
 
 
 def promote(parser: ArgumentParser) -> None:

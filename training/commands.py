@@ -44,16 +44,40 @@ def train(arguments: Namespace, store: Store) -> Shown:
     return code, tables.training_json(report) if arguments.json else tables.training_text(report)
 
 
-def compare(arguments: Namespace, store: Store) -> Shown:
-    """Show what is registered; raises ``NotReady`` if nothing is."""
+def compare(arguments: Namespace, store: Store, say: Say) -> Shown:
+    """Show what is registered, and write the page if a file is named; raises ``NotReady`` if nothing is."""
     from training import tables
+    from training.report import compare as comparing
+    from training.report import page
 
-    found = [store.versions(outcome) for outcome in OUTCOMES if arguments.outcome in (None, outcome)]
-    if not any(found):
+    outcomes = [outcome for outcome in OUTCOMES if arguments.outcome in (None, outcome)]
+    if arguments.out:
+        page.refuse_unknown_ending(arguments.out)
+        page.write(comparing.text(store, outcomes), arguments.out)
+        say(f"wrote {arguments.out}")
+    groups = [one for outcome in outcomes for one in comparing.trainings(store, outcome)]
+    if not groups:
         raise NotReady("nothing is trained yet: run cemrisk train EXPORT")
     if arguments.json:
-        return 0, {"versions": [row for versions in found for row in tables.compare_json(versions)]}
-    return 0, "\n\n".join(tables.compare_table(versions) for versions in found if versions)
+        versions = [row for outcome in outcomes for row in tables.compare_json(store.versions(outcome))]
+        contrasts = [{"training_id": one.training_id} | dict(pair) for one in groups for pair in one.contrasts]
+        return 0, {"versions": versions, "contrasts": contrasts}
+    return 0, "" if arguments.out else "\n\n".join(_compared(store, outcome) for outcome in outcomes)
+
+
+def _compared(store: Store, outcome: str) -> str:
+    """All versions of an outcome, and the paired differences of its newest training."""
+    from training import tables
+    from training.report import compare as comparing
+
+    groups = comparing.trainings(store, outcome)
+    if not groups:
+        return f"nothing is trained for {outcome} yet"
+    shown = [tables.compare_table(store.versions(outcome))]
+    if groups[0].contrasts:
+        heads = [label for _, label in comparing.CONTRASTED]
+        shown.append(tables.contrast_table(heads, comparing.contrast_rows(groups[0])))
+    return "\n".join(shown)
 
 
 def promote(arguments: Namespace, store: Store) -> Shown:
@@ -75,6 +99,15 @@ def _shown(decision: Decision, as_json: bool) -> Shown:
     from training import tables
 
     return 0, asdict(decision) if as_json else tables.decision_text(decision)
+
+
+def report(arguments: Namespace, store: Store, say: Say) -> Shown:
+    """Write the report of a version; raises ``UsageError`` for an outcome or an ending of the file that is not one."""
+    from training.report import command
+
+    version = command.report(store, arguments.outcome, arguments.version, arguments.out)
+    say(f"wrote {arguments.out}: {version.outcome} version {version.version} ({version.learner})")
+    return 0, ""
 
 
 def score(arguments: Namespace, home: Path, say: Say) -> Shown:

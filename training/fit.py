@@ -27,6 +27,7 @@ from training.cohort import Cohort, cohort
 from training.draw import show
 from training.engine import Engine
 from training.promote import best_candidate
+from training.report import command as report
 from training.report.evaluation import Flow, flow_of
 from training.scratch import scratch, sweep
 from training.tracking import Logged, Store, Version
@@ -187,6 +188,10 @@ def _train_outcome(
     store.set_alias(outcome, "challenger", best.version if best else None)
     # Read again, now that the alias is set.
     ours = [version for version in store.versions(outcome) if version.training_id == training_id]
+    for place, version in enumerate(ours):
+        progress(f"reporting {outcome}", place, len(ours))
+        store.attach(version, report.NAME, report.text(store, version))
+    progress(f"reporting {outcome}", len(ours), len(ours))
     return Trained(
         outcome,
         training_id,

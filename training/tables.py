@@ -38,6 +38,11 @@ def compare_table(versions: Sequence[Version]) -> str:
     return f"{outcome}{when}, out of sample (cross-validated by patient)\n{_aligned(rows)}"
 
 
+def contrast_table(heads: Sequence[str], rows: Sequence[list[str]]) -> str:
+    """Paired differences between the learners of one training; ``rows`` begin with the names of the learners."""
+    return f"paired differences on the same patients, first - second\n{_aligned([['learners', *heads], *rows])}"
+
+
 def compare_json(versions: Sequence[Version]) -> list[dict[str, Any]]:
     """The same for a program, with every metric."""
     return [

@@ -125,9 +125,8 @@ def decision_panel(axes: Axes, models: Mapping[str, Evaluated]) -> None:
         value = floats(one["decision"]["value"])
         highest = max(highest, float(np.nanmax(value)), float(np.nanmax(floats(one["decision"]["hi"]))))
         axes.plot(cuts, value, linestyle=dash, color=shade, linewidth=1.8, label=name if len(models) > 1 else "Model")
-    event = next(iter(models.values()))["event"]
     axes.set(xlim=(0, float(cuts[-1])), ylim=(-0.2 * highest, 1.1 * highest))
-    axes.set(xlabel=f"Threshold: risk of {event} from which one acts", ylabel="Net benefit per patient")
+    axes.set(xlabel="Threshold: risk from which one acts", ylabel="Net benefit (true positives per case)")
     axes.set_title("Decision curve", loc="left", fontsize=10.5, fontweight="bold")
     axes.legend(loc="upper right", frameon=False, fontsize=8.5)
 
