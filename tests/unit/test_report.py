@@ -11,10 +11,13 @@ from models.calibrate import BinaryHead
 from models.competing import HazardHead
 from models.design import Layout
 from tests.fitted import fitted, fresh_matrix, training_cohort
-from training.report import page, tripod
+from training.figures import render
+from training.report import page, panels, tripod
 from training.report.coefficients import effects, equation
-from training.report.evaluation import characteristics
+from training.report.evaluation import characteristics, evaluation
+from training.report.look import looks
 from training.report.made_up import made_up
+from training.validate import Validated, measure
 
 LINEAR = [("leakage", "logistic"), ("leakage", "cox"), ("refracture", "cox")]
 ALL = [*LINEAR, ("leakage", "boosted"), ("refracture", "boosted")]
@@ -97,3 +100,15 @@ def test_text_is_escaped_and_a_missing_fact_is_an_error(tmp_path) -> None:
     assert page.filled("t.html", {"words": "<script>"}, tmp_path) == "<p>&lt;script&gt;</p>"
     with pytest.raises(UndefinedError, match="words"):
         page.filled("t.html", {}, tmp_path)
+
+
+def test_a_model_that_tells_nobody_apart_can_be_drawn() -> None:
+    people = training_cohort("leakage")
+    risk = np.full(len(people.matrix), people.target.leaked.mean())
+    found = measure(people.target, risk, None, risk)
+    (look,) = looks(people, Validated("cox", fitted("leakage", "cox"), risk, None, risk, found))
+    kept = evaluation(people, [look], {})["horizons"][0]
+    assert render(panels.summary_figure(kept, found, "constant"), dots_per_inch=40)
+    assert render(panels.overlay_figure({"a": kept, "b": kept}), dots_per_inch=40)
+    with pytest.raises(ValueError, match="at most 4"):
+        panels.overlay_figure(dict.fromkeys("abcde", kept))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from features.build import PREDICTORS
 from features.dictionary import VARIABLES, fingerprint
+from features.errors import UsageError
 from models.calibrated import LEAKAGE_PARTS
 from models.linear import LinearBody
 from models.nomogram import nomogram
@@ -84,6 +86,11 @@ def report_facts(source: Source, now: str) -> dict[str, Any]:
         "competing": _competing(source),
         "model": _model(source),
         "examples": made_up(source.model, source.characteristics),
+        "prior": [
+            (PARTS.get(part, part), names.get(column, column), one["mean"], one["sd"], one["from"])
+            for part, effects in card.prior.get("effects", {}).items()
+            for column, one in effects.items()
+        ],
         "versions": _versions(source),
         "validation": validation,
         "tripod": tripod.answers(validation["computed"]),
@@ -263,8 +270,11 @@ def _model(source: Source) -> dict[str, Any]:
     }
 
 
-def _nomogram(source: Source) -> Picture:
-    found = nomogram(source.model)
+def _nomogram(source: Source) -> Picture | None:
+    try:
+        found = nomogram(source.model)
+    except UsageError:  # every patient has the same risk: there is nothing to draw
+        return None
     axes = "; ".join(axis.label for axis in found.axes)
     return page.svg(nomogram_svg(found), f"Nomogram: {found.title}. Axes: {axes}. {' '.join(found.notes)}", found.title)
 
@@ -293,4 +303,10 @@ def _versions(source: Source) -> list[tuple[str, str]]:
     ]
     settings = [(f"Setting: {reason(name)}", str(value)) for name, value in card.settings.items()]
     packages = [(f"Package: {name}", value) for name, value in sorted(card.packages.items())]
-    return [*fixed, *settings, *packages]
+    prior = [(f"Prior: {reason(name)}", _plain(value)) for name, value in card.prior.items() if name != "effects"]
+    return [*fixed, *prior, *settings, *packages]
+
+
+def _plain(value: Any) -> str:
+    """A stored value in one line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -123,12 +123,16 @@ def decision_panel(axes: Axes, models: Mapping[str, Evaluated]) -> None:
     highest = 0.01
     for (name, one), (dash, shade, _) in zip(models.items(), STYLES, strict=False):
         value = floats(one["decision"]["value"])
-        highest = max(highest, float(np.nanmax(value)), float(np.nanmax(floats(one["decision"]["hi"]))))
+        highest = max(highest, *_known(value), *_known(floats(one["decision"]["hi"])))
         axes.plot(cuts, value, linestyle=dash, color=shade, linewidth=1.8, label=name if len(models) > 1 else "Model")
     axes.set(xlim=(0, float(cuts[-1])), ylim=(-0.2 * highest, 1.1 * highest))
     axes.set(xlabel="Threshold: risk from which one acts", ylabel="Net benefit (true positives per case)")
     axes.set_title("Decision curve", loc="left", fontsize=10.5, fontweight="bold")
     axes.legend(loc="upper right", frameon=False, fontsize=8.5)
+
+
+def _known(values: Floats) -> list[float]:
+    return [float(value) for value in values[np.isfinite(values)]]
 
 
 def incidence_panel(axes: Axes, incidence: Mapping[str, Any], cause: str, label: str) -> None:
