@@ -1,27 +1,25 @@
-"""Starting the service: BentoML in a process of its own, ended with the one that started it."""
+"""Starting the service: the address, the environment of its workers, and the supervisor that keeps them alive."""
 
 from __future__ import annotations
 
 import ipaddress
-import signal
+import os
 import socket
-import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 
 from features.errors import UsageError
 from models.release import OUTCOMES
 from serving.keys import REQUIRE_KEYS, any_good
 from serving.limits import Limits
+from serving.supervisor import Supervisor
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 3000
-#: How long open requests may take to end once the service was asked to stop.
-GRACE_SECONDS = 10
-
-Handler = Callable[[int, FrameType | None], None]
+#: How many clients may stand in the queue of the socket.
+BACKLOG = 2048
 
 
 def serve_forever(
@@ -36,19 +34,14 @@ def serve_forever(
     if workers < 1:
         raise UsageError("workers must be at least 1")
     Limits.of(environment)  # said here, and not by each worker in its log
-    require_free(address, port)
+    listening = bound(address, port)
     beyond = not ipaddress.ip_address(address).is_loopback
     _say_how_it_starts(home, f"http://{f'[{address}]' if ':' in address else address}:{port}")
     if beyond:
         sys.stderr.write("others can reach it: keys and patients travel in the clear unless a proxy adds TLS\n")
-    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:Service", "--host", address]
-    command += ["--port", str(port)]
-    command += ["--timeout-graceful-shutdown", str(GRACE_SECONDS), "--working-dir", str(Path(__file__).parents[1])]
-    # A session of its own: Ctrl-C in a terminal would otherwise reach the child twice.
-    child = subprocess.Popen(
-        command, env=_child_environment(home, environment, workers, beyond), start_new_session=True
-    )
-    return _wait(child)
+    with listening, tempfile.TemporaryDirectory(prefix="cemrisk-metrics-") as metrics:
+        environment = _child_environment(home, environment, workers, beyond) | {"PROMETHEUS_MULTIPROC_DIR": metrics}
+        return Supervisor(listening, workers, environment).run()
 
 
 def _say_how_it_starts(home: Path, url: str) -> None:
@@ -75,22 +68,27 @@ def require_allowed(host: str, has_keys: bool) -> str:
     return str(address)
 
 
-def require_free(address: str, port: int) -> None:
-    """Raise ``UsageError`` if the port cannot be bound, before BentoML fails with a page of traceback."""
+def bound(address: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises ``UsageError`` if it cannot."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except (OSError, OverflowError):
-            raise UsageError(
-                f"port {port} of {address} cannot be bound: something listens there, or it is not allowed"
-            ) from None
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((address, port))
+        found.listen(BACKLOG)
+    except (OSError, OverflowError):
+        found.close()
+        raise UsageError(
+            f"port {port} of {address} cannot be bound: something listens there, or it is not allowed"
+        ) from None
+    return found
 
 
 def _child_environment(home: Path, environment: Mapping[str, str], workers: int, beyond: bool) -> dict[str, str]:
+    code = str(Path(__file__).parents[1])
     return {
         **environment,
+        "PYTHONPATH": os.pathsep.join(filter(None, (code, environment.get("PYTHONPATH")))),
         **({REQUIRE_KEYS: "1"} if beyond else {}),
         "CEMRISK_HOME": str(home.resolve()),
         "BENTOML_DO_NOT_TRACK": "True",
@@ -99,23 +97,3 @@ def _child_environment(home: Path, environment: Mapping[str, str], workers: int,
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-
-
-def _wait(child: subprocess.Popen[bytes]) -> int:
-    """Hand signals on to the child and wait for its end: 0 if it was asked to stop, else what it ended with."""
-    asked: list[int] = []
-
-    def forward(number: int, _: FrameType | None) -> None:
-        asked.append(number)
-        child.send_signal(signal.SIGTERM)
-
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        code = child.wait()
-    finally:
-        if child.poll() is None:
-            child.terminate()
-            child.wait()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return 0 if asked else (code or 0)

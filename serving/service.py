@@ -10,20 +10,28 @@ The only module that imports bentoml and the only one here that reads the enviro
 
 from __future__ import annotations
 
+import logging
 import os
+import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import bentoml
-from bentoml.metrics import Histogram, generate_latest
+import uvicorn
+from bentoml._internal.context import server_context
+from bentoml._internal.log import configure_server_logging
+from prometheus_client import REGISTRY, CollectorRegistry, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.app import VERSION, create_app
 from serving.door import Door
+from serving.draining import DrainingServer
 from serving.keys import REQUIRE_KEYS, Keyring
 from serving.limits import Limits
 from serving.query_log import LogSettings, QueryLog
 from serving.shelf import Shelf
+from serving.supervisor import GRACE_SECONDS
 
 #: Spans, the access log and BentoML's own request metrics take most of the time of a small request. What they would
 #: tell stands in the application's histogram; addresses, which BentoML would make labels of, may hold anything.
@@ -53,7 +61,12 @@ def _observer() -> Callable[[str, int, float], None]:
 
 
 def _metrics() -> tuple[bytes, str]:
-    return generate_latest(), "text/plain; version=0.0.4; charset=utf-8"
+    """Of all workers together, where several share a folder for it."""
+    registry = REGISTRY
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry), "text/plain; version=0.0.4; charset=utf-8"
 
 
 shelf = Shelf()
@@ -82,3 +95,21 @@ class Service:
     def __is_ready__(self) -> bool:
         """BentoML asks for ``/readyz``: 503 until there is a model to answer with."""
         return bool(shelf.get())
+
+
+def work(listening: int, lifeline: int, told: int) -> int:
+    """Be one worker of ``serving.forker``, as BentoML's own would be one; returns when it has ended.
+
+    ``listening``: handle of the socket; the others as ``DrainingServer`` has them.
+    """
+    configure_server_logging()  # type: ignore[no-untyped-call]
+    logging.getLogger("cemrisk.serving").disabled = False  # that silences every logger which was there before it
+    server_context.service_type, server_context.service_name = "entry_service", "cemrisk"
+    config = uvicorn.Config(
+        Service.to_asgi(),  # type: ignore[attr-defined]
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    DrainingServer(config, lifeline, told).run(sockets=[socket.socket(fileno=listening)])
+    return 0

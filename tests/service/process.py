@@ -49,8 +49,12 @@ class Running:
         raise AssertionError(f"{path} was not 200 within {READY_WITHIN_SECONDS} s: {self.log.read_text()}")
 
     def workers(self) -> list[int]:
-        """Processes that answer, found among the descendants of the one that was started."""
-        return [pid for pid in _descendants(self.process.pid) if b"_bentoml_impl.worker.service" in _command(pid)]
+        """Processes that answer: the children of the forker."""
+        return [pid for forker in self.forkers() for pid in _children(forker)]
+
+    def forkers(self) -> list[int]:
+        """The process that workers are forked from."""
+        return [pid for pid in _children(self.process.pid) if b"serving.forker" in _command(pid)]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask it to stop and return its exit code."""
@@ -64,10 +68,9 @@ def _command(pid: int) -> bytes:
     return b""
 
 
-def _descendants(pid: int) -> list[int]:
+def _children(pid: int) -> list[int]:
     with contextlib.suppress(OSError):
-        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        return children + [one for child in children for one in _descendants(child)]
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
 
 

@@ -89,17 +89,19 @@ def test_a_worker_loads_nothing_of_training(service: Running) -> None:
         assert [name for name in FORBIDDEN if f"site-packages/{name}" in maps] == []
 
 
-def test_the_service_module_answers_without_loading_training(home: Path) -> None:
+def test_the_service_module_answers_without_loading_training(home: Path, tmp_path: Path) -> None:
     script = """
 import json, sys
 from pathlib import Path
-from serving.service import app, shelf
+from serving.query_log import LogSettings
+from serving.service import app, log, shelf
 from tests.service.client import Client
 shelf.refresh(Path(sys.argv[1]))
+log.begin(LogSettings.of(Path(sys.argv[3]), {}))
 assert Client(app).post("/v1/risk", json=json.loads(sys.argv[2])).status_code == 200
 print(json.dumps(sorted(sys.modules)))
 """
-    command = [sys.executable, "-c", script, str(home), json.dumps(EXAMPLE)]
+    command = [sys.executable, "-c", script, str(home), json.dumps(EXAMPLE), str(tmp_path)]
     out = subprocess.run(command, capture_output=True, check=True, text=True, cwd=Path(__file__).parents[2])
     loaded = set(json.loads(out.stdout))
     assert "serving.answer" in loaded

@@ -1,0 +1,144 @@
+"""What keeps the service alive: a small process that never loads a model, and a forker that starts workers in no time.
+
+    supervisor (this module)    holds the listening socket; replaces the forker
+      forker (serving.forker)   has loaded everything but the models; forks workers and replaces them
+        worker                  answers, as BentoML runs it
+
+Workers outlive a forker that dies: they go on answering until those of the next one are ready. Each generation of
+workers holds the end of a *lifeline*, a pipe whose other end only the supervisor has: when it closes it, or dies, they
+finish what they have begun and end. By a second pipe they say that they are ready, and, by its end, that all are gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+#: How long open requests may take to end once the service was asked to stop.
+GRACE_SECONDS = 10
+#: Beyond the grace, until the forker is killed.
+PATIENCE_SECONDS = 5
+#: Between forkers that die at once.
+PAUSE_SECONDS = 1.0
+
+
+@dataclass
+class _Generation:
+    """One forker with its workers. ``ready``: how many workers have said that they are."""
+
+    process: subprocess.Popen[bytes]
+    pidfd: int
+    lifeline: int
+    told: int
+    ready: int = 0
+    over: bool = False
+
+    def retire(self) -> None:
+        """Ask its workers to finish and end."""
+        if self.lifeline >= 0:
+            os.close(self.lifeline)
+            self.lifeline = -1
+
+
+@dataclass
+class Supervisor:
+    """Runs ``workers`` workers on ``listening`` until SIGINT or SIGTERM."""
+
+    listening: socket.socket
+    workers: int
+    environment: Mapping[str, str]
+    _old: list[_Generation] = field(default_factory=list)
+
+    def run(self) -> int:
+        """Returns 0 if it was asked to stop; else what the forker ended with that never got a worker ready."""
+        with _signals() as asked:
+            now = self._start()
+            while True:
+                found = self._wait([asked, *self._handles(now)])
+                if asked in found:
+                    return self._stop(now)
+                for one in [now, *self._old]:
+                    self._listen(one, found)
+                self._old = [one for one in self._old if not one.over]
+                if now.ready >= self.workers:
+                    for one in self._old:
+                        one.retire()
+                if now.pidfd in found:
+                    code = self._buried(now)
+                    if not now.ready and not self._old:
+                        return code or 1
+                    self._old.append(now)
+                    time.sleep(PAUSE_SECONDS if not now.ready else 0)
+                    now = self._start()
+
+    def _start(self) -> _Generation:
+        lifeline = os.pipe()
+        told = os.pipe()
+        handles = (self.listening.fileno(), lifeline[0], told[1])
+        command = [sys.executable, "-m", "serving.forker", str(self.workers), *map(str, handles)]
+        # A session of its own: Ctrl-C in a terminal would otherwise reach everybody twice.
+        process = subprocess.Popen(command, env=self.environment, pass_fds=handles, start_new_session=True)
+        os.close(lifeline[0])
+        os.close(told[1])
+        return _Generation(process, os.pidfd_open(process.pid), lifeline[1], told[0])
+
+    def _handles(self, now: _Generation) -> list[int]:
+        return [now.pidfd, *(one.told for one in [now, *self._old] if not one.over)]
+
+    def _wait(self, handles: list[int], seconds: float | None = None) -> list[int]:
+        return select.select(handles, [], [], seconds)[0]
+
+    def _listen(self, one: _Generation, found: list[int]) -> None:
+        if one.told in found and not one.over:
+            said = os.read(one.told, 4096)
+            one.ready += len(said)
+            if not said:
+                one.over = True
+                one.retire()
+                os.close(one.told)
+
+    def _buried(self, one: _Generation) -> int:
+        os.close(one.pidfd)
+        return one.process.wait()
+
+    def _stop(self, now: _Generation) -> int:
+        """First nobody listens any more but the workers, then they finish what has come in."""
+        self.listening.close()
+        now.process.send_signal(signal.SIGTERM)
+        for one in self._old:
+            one.retire()
+        until = time.monotonic() + GRACE_SECONDS + PATIENCE_SECONDS
+        waiting = [one for one in [now, *self._old] if not one.over]
+        while waiting and time.monotonic() < until:
+            found = self._wait([one.told for one in waiting], until - time.monotonic())
+            for one in waiting:
+                self._listen(one, found)
+            waiting = [one for one in waiting if not one.over]
+        if waiting:
+            now.process.kill()
+        now.process.wait()
+        return 0
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[int]:
+    """A handle that can be read once SIGINT or SIGTERM has come."""
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    woken = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    try:
+        yield read
+    finally:
+        signal.set_wakeup_fd(woken)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(read)
+        os.close(write)
