@@ -16,6 +16,8 @@ from models.interface import Scale
 from models.newton import fit_logistic, sigmoid
 
 Floats = NDArray[np.float64]
+#: How far the slope of a recalibration is taken to be from 1 before the data are seen.
+SLOPE_SD = 0.5
 #: Keeps links finite; no honest risk here is nearer to 0 or 1.
 SMALLEST_RISK = 1e-9
 
@@ -38,12 +40,16 @@ def unlink(scale: Scale, total: Floats) -> Floats:
 def recalibration(eta: Floats, y: Floats, weights: Floats | None = None) -> tuple[float, float]:
     """Intercept and slope of y (n,) on out-of-fold linear predictors (n,).
 
-    A slope below 0 means no signal: it becomes 0, and the intercept the log odds of the mean.
+    The slope is drawn to 1 as if known beforehand to ``SLOPE_SD``: with thirty events its own error is larger than that
+    of the predictors, with three hundred nothing of it is left. A slope below 0 means no signal: it becomes 0, and the
+    intercept the log odds of the mean.
     """
     spread = float(eta.std())
     if spread > 0:
         centred = (eta - eta.mean()) / spread
-        intercept, slope = (float(value) for value in fit_logistic(centred[:, None], y, weights=weights))
+        penalty, one = 1 / (SLOPE_SD * spread) ** 2, np.array([spread])
+        found = fit_logistic(centred[:, None], y, penalty, weights, towards=one)
+        intercept, slope = (float(value) for value in found)
         if slope > 0:
             return intercept - slope * float(eta.mean()) / spread, slope / spread
     return float(link("log_odds", np.asarray(np.average(y, weights=weights)))), 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,17 +10,19 @@ from numpy.typing import NDArray
 
 from features.build import Outcome
 from features.outcome import CAUSES, LEAK_WINDOW_DAYS, Leakage
+from models.averaging import Candidate, Weighed, candidates
 from models.calibrated import CalibratedRisk
 from models.competing import GRID_DAYS, HazardHead, hazard_recalibration, refit_hazards
-from models.design import fit_design
-from models.interface import Learner, Table, Target, values_of
-from models.linear import PENALTIES, LinearBody
+from models.design import Design, fit_design
+from models.interface import Learner, Settings, Table, Target, values_of
+from models.linear import LinearBody
 from models.logistic import refuse_too_few
 from models.newton import RiskSets, cox_loss, fit_cox
 from models.resample import bootstrap_weights, folds_by_patient
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Ints = NDArray[np.intp]
 
 
 def survival_target(outcome: Target) -> tuple[Outcome, Floats, list[Flags], Floats]:
@@ -31,9 +34,8 @@ def survival_target(outcome: Target) -> tuple[Outcome, Floats, list[Flags], Floa
 
 
 class CoxRisk(CalibratedRisk):
-    """Ridge Cox regression with Efron ties for each cause.
-
-    Penalty, slope and baseline come from out-of-fold predictions.
+    """Penalised Cox regression with Efron ties for each cause, averaged over penalties and, if asked, over starts from
+    published effects; weights, slope and baseline come from out-of-fold predictions.
     """
 
     learner: Learner = "cox"
@@ -43,54 +45,57 @@ class CoxRisk(CalibratedRisk):
         name, days, events, grid = survival_target(outcome)
         self.outcome = name
         values = values_of(X, self.columns)
-        design = fit_design(name, values)
-        z = design.transform(values)
         fold = folds_by_patient(outcome.patient, np.any(events[:3], axis=0), self.settings.folds, self.settings.seed)
-        held_out = [_split(name, values, fold == k) for k in range(self.settings.folds)]
-        weights = bootstrap_weights(outcome.patient, self.settings.refits, self.settings.seed)
-        for cause, event in enumerate(events):
-            refuse_too_few(f"{name} ({CAUSES[cause] if name == 'refracture' else 'any'})", event.sum(), (~event).sum())
-        data = _Data(z, days, fold, held_out, weights, grid)
-        if name == "leakage":
-            causes = [_fit_cause(data, events[0])]
-        else:
-            common = _tune(data, np.any(events[:3], axis=0))
-            causes = [*(_fit_cause(data, event, common) for event in events[:3]), _fit_cause(data, events[3])]
+        parts = CAUSES if name == "refracture" else ("any",)
+        for part, event in zip(parts, events, strict=True):
+            refuse_too_few(f"{name} ({part})", event.sum(), (~event).sum())
+        data = _data(name, values, days, fold, outcome.patient, grid, self.settings)
+        tuned = _tuned(data, parts, events)
+        causes = [_recalibrated(data, part, event) for part, event in zip(tuned, events, strict=True)]
         body = LinearBody(
-            design, np.zeros(len(events)), np.array([c.beta for c in causes]), np.array([c.refits for c in causes])
+            data.design, np.zeros(len(events)), np.array([c.beta for c in causes]), np.array([c.refits for c in causes])
         )
         baselines = np.array([c.baselines for c in causes]).swapaxes(0, 1)
         hazard, slope = np.array([c.hazard for c in causes]), np.array([c.slope for c in causes])
         self.set_fitted(name, body, HazardHead(grid, hazard, slope, baselines, events=min(len(events), 3)))
+        if self.settings.prior:
+            self.prior_weight = {part: one.of_published for part, one in zip(parts, tuned, strict=True)}
         return self
 
 
-def _split(name: Outcome, values: Floats, test: Flags) -> tuple[Floats, Floats]:
-    """Terms of the rows inside and outside; the design (knots, scaling, the unknown) is learned inside alone."""
-    design = fit_design(name, values[~test])
-    return design.transform(values[~test]), design.transform(values[test])
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """One fold left out: its rows ``test``, their terms ``outside``, those of the others ``inside``."""
+
+    design: Design
+    test: Flags
+    inside: Floats
+    outside: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class _Data:
     """What every cause is fitted to: terms ``z`` (n, q), ``held_out`` terms by fold, ``weights`` (refits, n)."""
 
+    outcome: Outcome
+    design: Design
     z: Floats
     days: Floats
-    fold: NDArray[np.intp]
-    held_out: list[tuple[Floats, Floats]]
+    held_out: list[_Held]
     weights: Floats
     grid: Floats
+    settings: Settings
 
 
 @dataclass(frozen=True, slots=True)
 class _Tuned:
-    """A penalty with what it gives: coefficients by fold, out-of-fold ``eta`` (n,), of all rows, and of the refits."""
+    """Averaged coefficients by fold, out-of-fold ``eta`` (n,), of all rows, and of the refits."""
 
     by_fold: list[Floats]
     eta: Floats
     beta: Floats
     refits: list[Floats]
+    of_published: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +109,36 @@ class _Cause:
     baselines: Floats
 
 
-def _fit_cause(data: _Data, event: Flags, common: _Tuned | None = None) -> _Cause:
+def _data(
+    name: Outcome, values: Floats, days: Floats, fold: Ints, patient: Ints, grid: Floats, settings: Settings
+) -> _Data:
+    held_out = []
+    for k in range(settings.folds):
+        test = fold == k
+        # The design (knots, scaling, the unknown) is learned from the others alone.
+        inside = fit_design(name, values[~test])
+        held_out.append(_Held(inside, test, inside.transform(values[~test]), inside.transform(values[test])))
+    design = fit_design(name, values)
+    weights = bootstrap_weights(patient, settings.refits, settings.seed)
+    return _Data(name, design, design.transform(values), days, held_out, weights, grid, settings)
+
+
+def _tuned(data: _Data, parts: Sequence[str], events: list[Flags]) -> list[_Tuned]:
+    """Each part; a cause of refracture is drawn towards the coefficients of any refracture, learned from the same
+    rows: it departs from them as far as its own few events insist. Death has nothing in common with it.
+    """
+    if data.outcome == "leakage":
+        return [_tune(data, "any", events[0], stream=0)]
+    common = _tune(data, "any", np.any(events[:3], axis=0), stream=0)
+    causes = [
+        _tune(data, part, event, stream, common)
+        for stream, (part, event) in enumerate(zip(parts[:3], events[:3], strict=True), start=1)
+    ]
+    return [*causes, _tune(data, parts[3], events[3], stream=4)]
+
+
+def _recalibrated(data: _Data, tuned: _Tuned, event: Flags) -> _Cause:
     """One cause: coefficients on all rows, slope and baseline from out-of-fold linear predictors."""
-    tuned = _tune(data, event, common)
     sets = RiskSets.of(data.days, event)
     slope, hazard = hazard_recalibration(tuned.eta, sets, data.grid)
     again = np.array(tuned.refits).reshape(-1, data.z.shape[1])
@@ -114,37 +146,41 @@ def _fit_cause(data: _Data, event: Flags, common: _Tuned | None = None) -> _Caus
     return _Cause(tuned.beta, slope, hazard, np.column_stack([np.zeros(len(again)), again]), baselines)
 
 
-def _tune(data: _Data, event: Flags, common: _Tuned | None = None) -> _Tuned:
-    """Fit with the penalty that has the smallest out-of-fold partial likelihood loss.
+def _tune(data: _Data, part: str, event: Flags, stream: int, common: _Tuned | None = None) -> _Tuned:
+    """One part averaged over its candidates, which weigh by their out-of-fold partial likelihood."""
 
-    A cause of refracture is drawn towards the coefficients of any refracture, ``common``, learned from the same rows:
-    it departs from them as far as its own few events insist.
-    """
-    eta = np.empty((len(PENALTIES), len(data.days)))
-    loss = np.zeros(len(PENALTIES))
-    betas: list[list[Floats]] = [[] for _ in PENALTIES]
-    for k, (inside, outside) in enumerate(data.held_out):
-        train, test = data.fold != k, data.fold == k
-        sets = RiskSets.of(data.days[train], event[train])
-        unseen = RiskSets.of(data.days[test], event[test])
-        towards = common.by_fold[k] if common else None
-        beta = None
-        for index, penalty in reversed(list(enumerate(PENALTIES))):
-            beta = fit_cox(inside, sets, penalty, start=beta, towards=towards)
-            betas[index].append(beta)
-            eta[index, test] = outside @ beta
-            loss[index] += cox_loss(outside @ beta, unseen) if len(unseen.time) else 0.0
-    best = int(np.argmin(loss))
-    return _all_rows(data, event, common, PENALTIES[best], betas[best], eta[best])
+    def tried(design: Design, towards: Floats | None) -> list[Candidate]:
+        found = candidates(data.settings.prior, data.outcome, part, design, "any" if common else "")
+        return found if towards is None else [candidate.moved(towards) for candidate in found]
 
-
-def _all_rows(
-    data: _Data, event: Flags, common: _Tuned | None, penalty: float, by_fold: list[Floats], eta: Floats
-) -> _Tuned:
-    sets = RiskSets.of(data.days, event)
-    beta = fit_cox(data.z, sets, penalty, towards=common.beta if common else None)
+    betas, loss = [], np.zeros(0)
+    for k, held in enumerate(data.held_out):
+        sets = RiskSets.of(data.days[~held.test], event[~held.test])
+        unseen = RiskSets.of(data.days[held.test], event[held.test])
+        betas.append(_fit_each(tried(held.design, common.by_fold[k] if common else None), held.inside, sets))
+        found = [cox_loss(eta, unseen) if len(unseen.time) else 0.0 for eta in betas[-1] @ held.outside.T]
+        loss = np.array(found) if k == 0 else loss + found
+    weighed = Weighed.by_loss(loss)
+    by_fold = [weighed.weight @ found for found in betas]
+    eta = np.empty(len(data.days))
+    for held, beta in zip(data.held_out, by_fold, strict=True):
+        eta[held.test] = held.outside @ beta
+    sets, all_tried = RiskSets.of(data.days, event), tried(data.design, None)
+    at = [all_tried[place].moved(common.beta if common else 0.0 * data.z[0]) for place in weighed.kept]
+    beta = weighed.weight[weighed.kept] @ _fit_each(at, data.z, sets)
+    drawn = weighed.drawn(all_tried, len(data.weights), [data.settings.seed, 11, stream])
+    if common:
+        drawn = [candidate.moved(centre) for candidate, centre in zip(drawn, common.refits, strict=True)]
     refits = [
-        fit_cox(data.z, sets, penalty, row, beta, common.refits[place] if common else None)
-        for place, row in enumerate(data.weights)
+        fit_cox(data.z, sets, candidate.penalty, row, beta, candidate.centre)
+        for row, candidate in zip(data.weights, drawn, strict=True)
     ]
-    return _Tuned(by_fold, eta, beta, refits)
+    return _Tuned(by_fold, eta, beta, refits, weighed.of_published(all_tried))
+
+
+def _fit_each(tried: list[Candidate], z: Floats, sets: RiskSets) -> Floats:
+    """Coefficients (candidates, q) of every candidate, each starting from the one before."""
+    found: list[Floats] = []
+    for candidate in tried:
+        found.append(fit_cox(z, sets, candidate.penalty, None, found[-1] if found else None, candidate.centre))
+    return np.array(found)

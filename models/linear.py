@@ -13,9 +13,6 @@ from models.interface import Margins
 
 Floats = NDArray[np.float64]
 
-#: Ridge penalties tried, on standardised terms: from hardly any to hardly anything left.
-PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-
 
 @dataclass(frozen=True, slots=True)
 class LinearBody:

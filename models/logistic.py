@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import TooLittleData, UsageError
 from features.outcome import Leakage
+from models.averaging import Candidate, Weighed, candidates
 from models.calibrate import BinaryHead, recalibration
 from models.calibrated import LEAKAGE_PARTS, CalibratedRisk
 from models.design import Design, fit_design
 from models.interface import Learner, Table, Target, values_of
-from models.linear import PENALTIES, LinearBody
+from models.linear import LinearBody
 from models.newton import fit_logistic
 from models.resample import bootstrap_weights, folds_by_patient
 
@@ -60,8 +63,30 @@ def refuse_too_few(what: str, events: float, others: float) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """One fold left out: its terms ``outside``, those of the others ``inside``, from a design learned from these."""
+
+    design: Design
+    inside: Floats
+    outside: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A fitted part: coefficients (q + 1,), recalibration, and the candidates that it was averaged over."""
+
+    beta: Floats
+    intercept: float
+    slope: float
+    tried: list[Candidate]
+    weighed: Weighed
+
+
 class LogisticRisk(CalibratedRisk):
-    """Ridge logistic regression on splines; penalty and recalibration come from out-of-fold predictions."""
+    """Penalised logistic regression on splines, averaged over penalties and, if asked, over starts from published
+    effects; weights and recalibration come from out-of-fold predictions.
+    """
 
     learner: Learner = "logistic"
 
@@ -80,41 +105,63 @@ class LogisticRisk(CalibratedRisk):
         z = design.transform(values)
         fold = folds_by_patient(outcome.patient, outcome.leaked == 1, self.settings.folds, self.settings.seed)
         held_out = [_split(values, fold == k) for k in range(self.settings.folds)]
-        fitted = [self._fit_part(z, outcome, part, fold, held_out) for part in range(leakage_parts(outcome))]
-        coefficients = np.array([beta for beta, _, _, _ in fitted])
-        refits = self._refit(z, outcome, coefficients[0], fitted[0][1])
-        body = LinearBody(design, coefficients[:, 0], coefficients[:, 1:], refits)
-        head = BinaryHead(np.array([a for _, _, a, _ in fitted]), np.array([b for _, _, _, b in fitted]))
+        parts = [self._fit_part(design, z, outcome, part, fold, held_out) for part in range(leakage_parts(outcome))]
+        coefficients = np.array([part.beta for part in parts])
+        body = LinearBody(design, coefficients[:, 0], coefficients[:, 1:], self._refit(z, outcome, parts[0]))
+        head = BinaryHead(np.array([part.intercept for part in parts]), np.array([part.slope for part in parts]))
         self.set_fitted("leakage", body, head)
+        if self.settings.prior:
+            self.prior_weight = {
+                name: part.weighed.of_published(part.tried) for name, part in zip(LEAKAGE_PARTS, parts, strict=False)
+            }
         return self
 
     def _fit_part(
-        self, z: Floats, outcome: Leakage, part: int, fold: NDArray[np.intp], held_out: list[tuple[Floats, Floats]]
-    ) -> tuple[Floats, float, float, float]:
-        """Coefficients, penalty, and intercept and slope of the recalibration of one part."""
+        self, design: Design, z: Floats, outcome: Leakage, part: int, fold: NDArray[np.intp], held_out: list[_Held]
+    ) -> _Part:
+        name = LEAKAGE_PARTS[part]
         y, told = leakage_target(outcome, part)
-        refuse_too_few(f"leakage ({LEAKAGE_PARTS[part]})", y[told].sum(), (1 - y[told]).sum())
+        refuse_too_few(f"leakage ({name})", y[told].sum(), (1 - y[told]).sum())
         weights = leakage_weights(outcome, part)
-        eta = np.full((len(PENALTIES), len(y)), np.nan)
-        for k, (inside, outside) in enumerate(held_out):
+        eta = []
+        for k, held in enumerate(held_out):
             train, test = told & (fold != k), fold == k
-            beta = None
-            for index, penalty in reversed(list(enumerate(PENALTIES))):
-                beta = fit_logistic(inside[told[fold != k]], y[train], penalty, weights[train], beta)
-                eta[index, test] = beta[0] + outside @ beta[1:]
-        loss = np.logaddexp(0.0, eta[:, told]) @ weights[told] - eta[:, told] @ (weights * y)[told]
-        best = int(np.argmin(loss))
-        intercept, slope = recalibration(eta[best, told], y[told], weights[told])
-        return fit_logistic(z[told], y[told], PENALTIES[best], weights[told]), PENALTIES[best], intercept, slope
+            tried = candidates(self.settings.prior, "leakage", name, held.design)
+            betas = _fit_each(tried, held.inside[told[fold != k]], y[train], weights[train])
+            eta.append((test, betas[:, :1] + betas[:, 1:] @ held.outside.T))
+        margins = np.empty((len(tried), len(y)))
+        for test, found in eta:
+            margins[:, test] = found
+        loss = np.logaddexp(0.0, margins[:, told]) @ weights[told] - margins[:, told] @ (weights * y)[told]
+        weighed = self.weigh(loss)
+        intercept, slope = recalibration(weighed.weight @ margins[:, told], y[told], weights[told])
+        tried = candidates(self.settings.prior, "leakage", name, design)
+        kept = _fit_each([tried[place] for place in weighed.kept], z[told], y[told], weights[told])
+        return _Part(weighed.weight[weighed.kept] @ kept, intercept, slope, tried, weighed)
 
-    def _refit(self, z: Floats, outcome: Leakage, start: Floats, penalty: float) -> Floats:
+    def weigh(self, loss: Floats) -> Weighed:
+        """How candidates are weighed by their out-of-fold loss (candidates,); benchmarks compare other ways."""
+        return Weighed.by_loss(loss)
+
+    def _refit(self, z: Floats, outcome: Leakage, any_leak: _Part) -> Floats:
         """Any leak refitted on patient resamples, shape (1, refits, q + 1)."""
         weights = bootstrap_weights(outcome.patient, self.settings.refits, self.settings.seed)
-        found = [fit_logistic(z, outcome.leaked, penalty, row, start) for row in weights]
+        drawn = any_leak.weighed.drawn(any_leak.tried, len(weights), [self.settings.seed, 11])
+        found = [
+            fit_logistic(z, outcome.leaked, candidate.penalty, row, any_leak.beta, candidate.centre)
+            for row, candidate in zip(weights, drawn, strict=True)
+        ]
         return np.array(found).reshape(1, self.settings.refits, z.shape[1] + 1)
 
 
-def _split(values: Floats, test: Rows) -> tuple[Floats, Floats]:
-    """Terms of the rows inside and outside; the design (knots, scaling, the unknown) is learned inside alone."""
-    design: Design = fit_design("leakage", values[~test])
-    return design.transform(values[~test]), design.transform(values[test])
+def _fit_each(tried: list[Candidate], z: Floats, y: Floats, weights: Floats) -> Floats:
+    """Coefficients (candidates, q + 1) of every candidate, each starting from the one before."""
+    found: list[Floats] = []
+    for candidate in tried:
+        found.append(fit_logistic(z, y, candidate.penalty, weights, found[-1] if found else None, candidate.centre))
+    return np.array(found)
+
+
+def _split(values: Floats, test: Rows) -> _Held:
+    design = fit_design("leakage", values[~test])
+    return _Held(design, design.transform(values[~test]), design.transform(values[test]))

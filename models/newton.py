@@ -1,6 +1,6 @@
 """Newton's method for the two penalised likelihoods: logistic, and Cox with Efron's treatment of ties.
 
-Both minimise  -log likelihood + penalty / 2 * sum(beta ** 2)  over standardised terms. Row weights are the
+Both minimise  -log likelihood + penalty / 2 * sum((beta - towards) ** 2)  over standardised terms. Row weights are the
 multiplicities of a bootstrap sample, so that a refit needs no copy of the data.
 """
 
@@ -25,26 +25,37 @@ def sigmoid(eta: Floats) -> Floats:
 
 
 def fit_logistic(
-    z: Floats, y: Floats, penalty: float | Floats = 0.0, weights: Floats | None = None, start: Floats | None = None
+    z: Floats,
+    y: Floats,
+    penalty: float | Floats = 0.0,
+    weights: Floats | None = None,
+    start: Floats | None = None,
+    towards: Floats | None = None,
 ) -> Floats:
     """Intercept and coefficients, shape (q + 1,). ``z``: (n, q) terms, ``y``: (n,) of 0 and 1.
 
-    The penalty, one for all or one for each term, leaves the intercept free. ``weights``: (n,); ``start``: (q + 1,).
+    The penalty, one for all or one for each term, is on the distance to ``towards`` (q,), by default to 0, and leaves
+    the intercept free. ``weights``: (n,); ``start``: (q + 1,).
     """
     n, q = z.shape
     design = np.empty((n, q + 1))
     design[:, 0], design[:, 1:] = 1.0, z
     w = np.ones(n) if weights is None else weights
     ridge = np.r_[0.0, np.broadcast_to(penalty, q)]
+    aim = np.zeros(q + 1) if towards is None else np.r_[0.0, towards]
     beta = _logistic_start(y, w, q) if start is None else start.copy()
-    loss = _logistic_loss(design, y, w, ridge, beta)
+
+    def loss_at(b: Floats) -> float:
+        return _logistic_loss(design @ b, y, w) + 0.5 * float(ridge @ (b - aim) ** 2)
+
+    loss = loss_at(beta)
     for _ in range(ROUNDS):
         risk = sigmoid(design @ beta)
-        gradient = design.T @ (w * (risk - y)) + ridge * beta
+        gradient = design.T @ (w * (risk - y)) + ridge * (beta - aim)
         curvature = (design * (w * risk * (1 - risk))[:, None]).T @ design
         curvature[np.diag_indices(q + 1)] += ridge + 1e-9
         step = np.linalg.solve(curvature, gradient)
-        beta, loss, moved = _downhill(beta, step, loss, lambda b: _logistic_loss(design, y, w, ridge, b))
+        beta, loss, moved = _downhill(beta, step, loss, loss_at)
         if moved < TOLERANCE:
             break
     return beta
@@ -55,9 +66,8 @@ def _logistic_start(y: Floats, w: Floats, q: int) -> Floats:
     return np.concatenate([[np.log(rate / (1 - rate))], np.zeros(q)])
 
 
-def _logistic_loss(design: Floats, y: Floats, w: Floats, ridge: Floats, beta: Floats) -> float:
-    eta = design @ beta
-    return float(w @ (np.logaddexp(0.0, eta) - y * eta) + 0.5 * ridge @ beta**2)
+def _logistic_loss(eta: Floats, y: Floats, w: Floats) -> float:
+    return float(w @ (np.logaddexp(0.0, eta) - y * eta))
 
 
 def _downhill(

@@ -8,7 +8,7 @@ import pytest
 
 from features.build import PREDICTORS, Outcome
 from features.dictionary import VARIABLES
-from models import boosted, boosting, competing, design, linear
+from models import averaging, boosted, boosting, calibrate, competing, design
 from models.interface import Settings
 from models.logistic import FEWEST_EVENTS
 
@@ -40,7 +40,9 @@ def test_the_table_of_predictors_is_that_of_the_code(outcome: Outcome) -> None:
     "said",
     [
         f"quantiles {', '.join(map(str, design.KNOT_QUANTILES))}",
-        f"penalties {', '.join(f'{penalty:g}' for penalty in linear.PENALTIES)}",
+        f"penalties {', '.join(f'{penalty:g}' for penalty in averaging.PENALTIES)}",
+        f"strengths {', '.join(f'{strength:g}' for strength in averaging.STRENGTHS)}",
+        f"b ~ N(1, {calibrate.SLOPE_SD}²)",
         f"days {', '.join(map(str, competing.GRID_DAYS))}",
         f"depth {', '.join(map(str, boosting.DEPTHS))}",
         f"{boosting.STEP} to {boosting.MOST_ROUNDS} rounds in steps of {boosting.STEP}",
