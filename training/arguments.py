@@ -35,6 +35,13 @@ def train(parser: ArgumentParser) -> None:
         metavar="FILE",
         help='start from published effects, for a small registry: a file, or "published" (off by default)',
     )
+    parser.add_argument(
+        "--bootstrap",
+        type=int,
+        default=0,
+        metavar="B",
+        help="correct the metrics for optimism with B resamples of patients, 200 for instance (0: cross-validation)",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 

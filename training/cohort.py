@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from features import outcome as outcomes
 from features.build import Matrix, Outcome, build
 from features.errors import TooLittleData
 from features.outcome import CAUSES, ROUTES, Leakage, Refracture
+from training.groups import Labels, groups_of, months_of
 from training.simulate.columns import SIMULATED_PREFIX
 
 Columns = Mapping[str, NDArray[Any]]
@@ -20,13 +21,18 @@ Columns = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """Who trains a model: ``matrix`` and ``target`` row by row; ``left_out`` counts the others by reason."""
+    """Who trains a model: ``matrix`` and ``target`` row by row; ``left_out`` counts the others by reason.
+
+    ``groups``: the groups that each row belongs to, ``month``: of its patient's first operation (training/groups.py).
+    """
 
     outcome: Outcome
     matrix: Matrix
     target: Leakage | Refracture
     left_out: dict[str, int]
     data_status: str
+    groups: dict[str, Labels] = field(default_factory=dict)
+    month: Labels = field(default_factory=lambda: np.zeros(0, dtype=str))
 
     @property
     def patient(self) -> NDArray[np.intp]:
@@ -75,7 +81,7 @@ def _leakage(columns: Columns, complete: NDArray[np.bool_]) -> Cohort:
     target, left_out = outcomes.leakage(dict(columns) | wanted, patient)
     kept = ~np.any(list(left_out.values()), axis=0)
     matrix = build(columns, "leakage", detection=target.detection, patient=patient).take(kept)
-    return Cohort("leakage", matrix, target.take(kept), _counts(left_out), _status(columns))
+    return _with_groups(columns, "leakage", np.flatnonzero(kept), matrix, target.take(kept), left_out)
 
 
 def _refracture(columns: Columns, complete: NDArray[np.bool_]) -> Cohort:
@@ -89,7 +95,21 @@ def _refracture(columns: Columns, complete: NDArray[np.bool_]) -> Cohort:
     kept = ~np.any(list(left_out.values()), axis=0)
     matrix = build(columns, "refracture", patient=operation).take(kept)
     target = Refracture(target.event_code, target.days, _codes(columns, ("patient_id",))[first])
-    return Cohort("refracture", matrix, target.take(kept), _counts(left_out), _status(columns))
+    return _with_groups(columns, "refracture", first[kept], matrix, target.take(kept), left_out)
+
+
+def _with_groups(
+    columns: Columns,
+    outcome: Outcome,
+    rows: NDArray[np.intp],
+    matrix: Matrix,
+    target: Leakage | Refracture,
+    left_out: Mapping[str, NDArray[np.bool_]],
+) -> Cohort:
+    """The cohort, given the row of ``columns`` that stands for each of its rows."""
+    groups = groups_of(columns, rows, matrix, target.detection if isinstance(target, Leakage) else None)
+    month = months_of(columns, rows, target.patient)
+    return Cohort(outcome, matrix, target, _counts(left_out), _status(columns), groups, month)
 
 
 def _codes(columns: Columns, names: tuple[str, ...]) -> NDArray[np.intp]:

@@ -38,6 +38,7 @@ def train(arguments: Namespace, store: Store) -> Shown:
         mapping=arguments.mapping,
         engine=arguments.engine,
         prior=arguments.prior,
+        bootstrap=arguments.bootstrap,
     )
     report = run(job, store, Bar())
     code = TooLittleData.exit_code if report.untrained else 0

@@ -31,12 +31,13 @@ from training.report import command as report
 from training.report.evaluation import Flow, flow_of
 from training.scratch import scratch, sweep
 from training.tracking import Logged, Store, Version
-from training.validate import CLASSES, FOLDS, LEARNERS, Validated, validate
+from training.validate import CLASSES, FOLDS, LEARNERS, Validated, record, validate
 
 PACKAGES = ("numpy", "xgboost-cpu", "lifelines", "shap", "mlflow", "scikit-learn")
 _STATED_QUANTILES = (0.01, 0.99)
 #: Seeds that every learner takes.
 _SEEDS = range(2**31)
+_RESAMPLES = range(20, 10_001)
 #: The columns that an outcome is read from.
 _OUTCOME_COLUMNS: dict[Outcome, tuple[str, ...]] = {
     "leakage": ("leak_routes", "leak_modality"),
@@ -51,7 +52,8 @@ class Job:
     """What to train and from what. ``learner`` "all": every learner that the outcome has.
 
     ``prior``: a file of published effects to start from, or "published" for the one that comes with the package.
-    Raises ``UsageError`` for a seed that no generator takes.
+    ``bootstrap``: how many resamples correct the metrics for optimism; 0: cross-validation alone. Raises
+    ``UsageError`` for a seed that no generator takes, and for so few resamples that their mean means little.
     """
 
     export: Path
@@ -62,8 +64,11 @@ class Job:
     mapping: Path | None = None
     engine: Engine = "local"
     prior: str | None = None
+    bootstrap: int = 0
 
     def __post_init__(self) -> None:
+        if self.bootstrap and self.bootstrap not in _RESAMPLES:
+            raise UsageError(f"--bootstrap: from {_RESAMPLES[0]} to {_RESAMPLES[-1]} resamples are expected")
         if self.seed not in _SEEDS:
             raise UsageError(f"--seed: a whole number from 0 to {_SEEDS[-1]} is expected")
 
@@ -178,6 +183,7 @@ def _train_outcome(
         job.engine,
         lambda done, total: progress(f"fitting {outcome}", done, total),
         prior=prior,
+        resamples=job.bootstrap,
     )
     versions, flow = [], flow_of(export)
     for place, result in enumerate(results):
@@ -220,11 +226,11 @@ def _log(
             params=_params(card),
             metrics=result.metrics,
             figures=shown.figures,
-            documents=shown.documents,
+            documents=shown.documents | {record.NAME: record.as_text(result.record)},
             tags={
                 "training_id": training_id,
                 "outcome": people.outcome,
-                "validation": "cv",
+                "validation": result.how,
                 "data_status": people.data_status,
                 "git_commit": _git_commit(),
             },
@@ -255,7 +261,7 @@ def card_of(job: Job, people: Cohort, result: Validated, training_id: str, diges
             for name, share in zip(people.matrix.columns, np.isnan(people.matrix.values).mean(axis=0), strict=True)
         },
         metrics=result.metrics,
-        settings=result.model.settings.described() | {"validation_folds": FOLDS},
+        settings=result.model.settings.described() | {"validation_folds": FOLDS, "bootstrap": job.bootstrap},
         packages={name: package_version(name) for name in PACKAGES},
         prior=_prior_of(result.model),
     )

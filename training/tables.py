@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from training.fit import Report, Trained
     from training.tracking import Version
 
+_HOW = {"cv": "cross-validated", "bootstrap": "corrected by bootstrap"}
 #: Calibration first, discrimination second.
 _SHOWN = (
     ("oe", "O/E"),
@@ -35,7 +36,8 @@ def compare_table(versions: Sequence[Version]) -> str:
             [version.version, version.learner, ",".join(version.aliases), "passed" if passed else "no", *numbers]
         )
     when = "" if outcome == "leakage" else " by 12 months"
-    return f"{outcome}{when}, out of sample (cross-validated by patient)\n{_aligned(rows)}"
+    how = " or ".join(_HOW[name] for name in sorted({version.validation for version in versions}, reverse=True))
+    return f"{outcome}{when}, out of sample ({how} by patient)\n{_aligned(rows)}"
 
 
 def contrast_table(heads: Sequence[str], rows: Sequence[list[str]]) -> str:
@@ -54,6 +56,7 @@ def compare_json(versions: Sequence[Version]) -> list[dict[str, Any]]:
             "aliases": list(version.aliases),
             "training_id": version.training_id,
             "data_status": version.data_status,
+            "validation": version.validation,
             "gate": [check_json(check) for check in gate(version.outcome, version.metrics, version.role)],
             "metrics": dict(version.metrics),
         }

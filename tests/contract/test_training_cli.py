@@ -126,7 +126,18 @@ def test_the_report_has_the_keys_that_programs_read() -> None:
     for one in told["trained"]:
         assert {"training_id", "rows", "patients", "events", "left_out", "challenger", "versions"} < set(one)
         assert [set(v) for v in one["versions"]] == [
-            {"outcome", "version", "learner", "role", "aliases", "training_id", "data_status", "gate", "metrics"}
+            {
+                "outcome",
+                "version",
+                "learner",
+                "role",
+                "aliases",
+                "training_id",
+                "data_status",
+                "validation",
+                "gate",
+                "metrics",
+            }
         ] * len(one["versions"])
 
 
@@ -143,7 +154,7 @@ def test_every_learner_is_trained_and_the_challenger_already_has_its_alias() -> 
 
 
 def test_progress_goes_to_standard_error() -> None:
-    for said in ("reading the export", "fitting leakage", "fitting refracture", "logging leakage", "18/18", "12/12"):
+    for said in ("reading the export", "fitting leakage", "fitting refracture", "logging leakage", "45/45", "26/26"):
         assert said in trained().said
 
 

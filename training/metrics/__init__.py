@@ -10,7 +10,7 @@ Time to event: ``concordance``, ``concordance_uno``, ``auc_at``, ``brier_at``, `
 ``contrast(a, b)`` compares two models judged on the same rows, with a paired interval.
 """
 
-from training.metrics.agreement import calibration, calibration_at
+from training.metrics.agreement import DRAWS, calibration, calibration_at
 from training.metrics.binary import auc, brier, log_loss, risk_distribution, scaled_brier
 from training.metrics.censoring import aalen_johansen, pseudo_observations_at
 from training.metrics.decision import net_benefit, net_benefit_at
@@ -27,6 +27,7 @@ from training.metrics.survival import (
 from training.metrics.types import Calibration, Curve, DecisionCurve, Estimate, Incidence, RiskDistribution, contrast
 
 __all__ = [
+    "DRAWS",
     "Calibration",
     "Curve",
     "DecisionCurve",

@@ -40,9 +40,10 @@ Distances = tuple[Estimate, Estimate, Estimate, Estimate]
 CONSTANT = "all predicted risks are equal"
 
 
-def calibration(risk: ArrayLike, y: ArrayLike, cluster: Clusters = None) -> Calibration:
+def calibration(risk: ArrayLike, y: ArrayLike, cluster: Clusters = None, *, curves: int = DRAWS) -> Calibration:
     """Calibration for a binary outcome, on the logit scale; see Calibration for its members.
 
+    ``curves``: how many are drawn for the intervals of the distances; with 0 these are NaN, in a third of the time.
     Raises TooLittleData for a single class. A slope that cannot be estimated is NaN with its reason.
     """
     values = checks.risks(risk)
@@ -51,11 +52,18 @@ def calibration(risk: ArrayLike, y: ArrayLike, cluster: Clusters = None) -> Cali
     codes = cluster_codes(cluster, len(values))
     share = float(truth.mean())
     observed = estimate(share, (truth - share) / len(truth), codes, "logit")
-    return _calibration(_Task(values, truth, LOGIT, codes, int(min(truth.sum(), (1 - truth).sum()))), observed)
+    smaller = int(min(truth.sum(), (1 - truth).sum()))
+    return _calibration(_Task(values, truth, LOGIT, codes, smaller, curves), observed)
 
 
 def calibration_at(
-    risk: ArrayLike, event_code: ArrayLike, days: ArrayLike, horizon_days: float, cluster: Clusters = None
+    risk: ArrayLike,
+    event_code: ArrayLike,
+    days: ArrayLike,
+    horizon_days: float,
+    cluster: Clusters = None,
+    *,
+    curves: int = DRAWS,
 ) -> Calibration:
     """Calibration of the risk of event 1 by the horizon with competing events, on the complementary log-log scale.
 
@@ -72,18 +80,21 @@ def calibration_at(
     if smaller == 0:
         raise TooLittleData("calibration_at needs rows known to have the event by the horizon and rows known not to")
     observed = estimate(*weighted_mean(follow_up, state, state.case.astype(np.float64)), codes, "cloglog")
-    task = _Task(values, pseudo_observations(follow_up, float(horizon_days)), CLOGLOG, codes, smaller)
+    task = _Task(values, pseudo_observations(follow_up, float(horizon_days)), CLOGLOG, codes, smaller, curves)
     return _calibration(task, observed)
 
 
 class _Task(NamedTuple):
-    """Risks, what was observed (0/1 or pseudo-observations), the link, clusters, and rows of the smaller class."""
+    """Risks, what was observed (0/1 or pseudo-observations), the link, clusters, rows of the smaller class, and how
+    many curves are drawn for intervals.
+    """
 
     risk: Floats
     response: Floats
     link: Link
     codes: Ints | None
     smaller: int
+    curves: int
 
 
 def _calibration(task: _Task, observed: Estimate) -> Calibration:
@@ -166,15 +177,19 @@ def _curve(task: _Task, result: Fit, knots: Floats, constant: bool) -> Curve:
 def _distances(task: _Task, result: Fit, columns: Floats, knots: Floats, constant: bool) -> Distances:
     """Point values over all rows; intervals over draws of the curve from its sampling distribution."""
     apart = np.abs(task.link.mean(columns @ result.coefficients) - task.risk)
+    values = (apart.mean(), np.quantile(apart, 0.5), np.quantile(apart, 0.9), apart.max())
+    if not task.curves:
+        nan = float("nan")
+        ici, half, high, most = (Estimate(float(value), nan, nan, nan) for value in values)
+        return ici, half, high, most
     places = np.quantile(task.risk, np.linspace(0.0, 1.0, POINTS))
     base = _columns(_linked(task._replace(risk=places)), knots, constant)
     root = _root_covariance(result, task.codes)
-    normal = np.random.default_rng(20_220_531).standard_normal((root.shape[1], DRAWS))
+    normal = np.random.default_rng(20_220_531).standard_normal((root.shape[1], task.curves))
     here = base @ result.coefficients
     drawn = task.link.mean(here[:, None] + base @ (root @ normal))
     moved = _summaries(np.abs(drawn - task.link.mean(here)[:, None]))
     found = _summaries(np.abs(drawn - places[:, None]))
-    values = (apart.mean(), np.quantile(apart, 0.5), np.quantile(apart, 0.9), apart.max())
     ici, half, high, most = (_distance(float(v), f, m) for v, f, m in zip(values, found, moved, strict=True))
     return ici, half, high, most
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from features.errors import TooLittleData
 from training.metrics import checks
 from training.metrics.censoring import FollowUp, weighted_mean
-from training.metrics.types import Z95, Bools, Clusters, DecisionCurve, Floats, Ints, cluster_codes, standard_error
+from training.metrics.types import Z95, Bools, Clusters, DecisionCurve, Floats, cluster_codes, standard_error
 
 
 def net_benefit(risk: ArrayLike, y: ArrayLike, thresholds: Iterable[float], cluster: Clusters = None) -> DecisionCurve:
@@ -55,14 +55,15 @@ def _decide(
     cuts = _thresholds(thresholds)
     codes = cluster_codes(cluster, len(risk))
     odds = cuts / (1.0 - cuts)
-    rows = [_benefit(_positives(risk >= cut, truth), cost, codes) for cut, cost in zip(cuts, odds, strict=True)]
-    all_rows = [_benefit((1.0, np.full(len(risk), 1.0 / len(risk)), *everyone), cost, codes) for cost in odds]
-    value, error = np.array(rows).reshape(-1, 2).T
-    treat_all, all_error = np.array(all_rows).reshape(-1, 2).T
+    rows = [_benefit(_positives(risk >= cut, truth), cost) for cut, cost in zip(cuts, odds, strict=True)]
+    all_rows = [_benefit((1.0, np.full(len(risk), 1.0 / len(risk)), *everyone), cost) for cost in odds]
+    value, error = np.array([(one, standard_error(noise, codes)) for one, noise in rows]).reshape(-1, 2).T
+    treat_all, all_error = np.array([(one, standard_error(noise, codes)) for one, noise in all_rows]).reshape(-1, 2).T
     band, all_band = Z95 * error, Z95 * all_error
     return DecisionCurve(
         cuts, value, value - band, value + band, error,
         treat_all, treat_all - all_band, treat_all + all_band, np.zeros(len(cuts)),
+        np.array([noise for _, noise in rows]).reshape(len(cuts), len(risk)),
     )  # fmt: skip
 
 
@@ -93,11 +94,12 @@ def _positives(chosen: Bools, truth: Floats | tuple[FollowUp, float]) -> tuple[f
     return share, part, share * incidence, hits - share * incidence / rows
 
 
-def _benefit(positives: tuple[float, Floats, float, Floats], cost: float, codes: Ints | None) -> tuple[float, float]:
+def _benefit(positives: tuple[float, Floats, float, Floats], cost: float) -> tuple[float, Floats]:
+    """Net benefit and its influence (n,)."""
     share, part, hits, influence = positives
     value = hits - cost * (share - hits)
     noise = influence * (1.0 + cost) - cost * (part - share / len(part))
-    return value, standard_error(noise, codes)
+    return value, noise
 
 
 def _incidence(follow_up: FollowUp, horizon_days: float) -> tuple[float, Floats]:

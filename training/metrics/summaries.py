@@ -11,9 +11,12 @@ THRESHOLDS = (0.10, 0.20, 0.30)
 _CALIBRATION = ("oe", "calibration_in_the_large", "calibration_slope", "ici", "e50", "e90", "emax")
 
 
-def summary(risk: ArrayLike, y: ArrayLike, cluster: Clusters = None) -> dict[str, float]:
+def summary(
+    risk: ArrayLike, y: ArrayLike, cluster: Clusters = None, *, curves: int = agreement.DRAWS
+) -> dict[str, float]:
     """Every metric of a binary outcome, each with ``<name>_lo`` and ``<name>_hi``; NaN where it does not exist.
 
+    ``curves``: see ``calibration``.
     ``oe`` is observed/expected (ideal 1), ``calibration_in_the_large`` the intercept on the logit scale (ideal 0).
     Raises TooLittleData for a single class.
     """
@@ -25,7 +28,7 @@ def summary(risk: ArrayLike, y: ArrayLike, cluster: Clusters = None) -> dict[str
         "log_loss": binary.log_loss(risk, y, cluster),
     }
     curve = decision.net_benefit(risk, y, THRESHOLDS, cluster)
-    return _flat(found, agreement.calibration(risk, y, cluster), curve, "")
+    return _flat(found, agreement.calibration(risk, y, cluster, curves=curves), curve, "")
 
 
 def summary_at(
@@ -35,6 +38,8 @@ def summary_at(
     horizon_days: float,
     suffix: str = "",
     cluster: Clusters = None,
+    *,
+    curves: int = agreement.DRAWS,
 ) -> dict[str, float]:
     """The same at a horizon with competing events; ``suffix`` "m12" gives ``brier_m12``, ``brier_m12_lo`` and so on.
 
@@ -50,7 +55,7 @@ def summary_at(
         "log_loss": survival.log_loss_at(*at, cluster=cluster),
     }
     curve = decision.net_benefit_at(*at, THRESHOLDS, cluster=cluster)
-    return _flat(found, agreement.calibration_at(*at, cluster=cluster), curve, suffix)
+    return _flat(found, agreement.calibration_at(*at, cluster=cluster, curves=curves), curve, suffix)
 
 
 def _flat(found: dict[str, Estimate], agreement: Calibration, curve: DecisionCurve, suffix: str) -> dict[str, float]:

@@ -81,7 +81,8 @@ class DecisionCurve:
     """Net benefit at each threshold, in the order given; per patient, in units of one true positive.
 
     Shapes (thresholds,). ``treat_all`` with its own band; treating none is worth ``treat_none`` = 0 everywhere.
-    ``value`` is NaN where follow-up of those above the threshold ends before the horizon.
+    ``value`` is NaN where follow-up of those above the threshold ends before the horizon. ``influence``:
+    (thresholds, rows), the share of each row in the sampling error of ``value``.
     """
 
     thresholds: Floats
@@ -93,6 +94,7 @@ class DecisionCurve:
     treat_all_lo: Floats
     treat_all_hi: Floats
     treat_none: Floats
+    influence: Floats = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

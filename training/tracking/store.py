@@ -66,6 +66,8 @@ class Version:
     aliases: tuple[str, ...]
     metrics: Mapping[str, float]
     data_status: str
+    #: How its metrics were made: ``cv`` or ``bootstrap``.
+    validation: str = "cv"
 
 
 @contextmanager
@@ -201,6 +203,7 @@ class Store:
             aliases=tuple(sorted(alias for alias, number in known.items() if str(number) == str(found.version))),
             metrics=dict(self.client.get_run(found.run_id).data.metrics),
             data_status=tags.get("data_status", "synthetic"),
+            validation=tags.get("validation", "cv"),
         )
 
     def version(self, outcome: str, number: str) -> Version:
