@@ -80,6 +80,9 @@ class Card:
     settings: dict[str, Any] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
     prior: dict[str, Any] = field(default_factory=dict)
+    #: ``releasable``, ``releasable with prior`` or ``not releasable``, and why it is not simply the first.
+    release: str = ""
+    release_reason: str = ""
 
     @property
     def name(self) -> str:
@@ -89,7 +92,10 @@ class Card:
     @property
     def notice(self) -> str:
         """What every answer says about the model."""
-        return SYNTHETIC_NOTICE if self.data_status == "synthetic" else REGISTRY_NOTICE
+        notice = SYNTHETIC_NOTICE if self.data_status == "synthetic" else REGISTRY_NOTICE
+        if not self.release_reason:
+            return notice
+        return f"{notice} {self.release.capitalize()}: {self.release_reason}."
 
 
 def canonical(value: Any) -> bytes:

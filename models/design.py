@@ -119,6 +119,11 @@ def term_of(predictor: Predictor, x: Floats) -> Term:
     return Term(predictor.name, tuple(float(knot) for knot in knots) if len(knots) == len(KNOT_QUANTILES) else ())
 
 
+def candidate_terms(outcome: Outcome, values: Floats) -> int:
+    """How many terms the columns of the training matrix (n, columns) make, splines counted by their terms."""
+    return sum(term_of(predictor, values[:, index]).width for index, predictor in enumerate(PREDICTORS[outcome]))
+
+
 @dataclass(frozen=True, slots=True)
 class Design:
     """Fitted terms with the joint normal model that fills the unknown.

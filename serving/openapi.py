@@ -256,7 +256,16 @@ def schemas() -> Json:
             "description": "A case that is not valid gets a problem in its place; the others are answered.",
         },
         "Explanation": _explanation(),
-        "Model": _object({"name": _TEXT, "learner": _TEXT, "training_id": _TEXT, **version, "by_learner": by_learner}),
+        "Model": _object(
+            {
+                "name": _TEXT,
+                "learner": _TEXT,
+                "training_id": _TEXT,
+                "release": _TEXT,
+                **version,
+                "by_learner": by_learner,
+            }
+        ),
         "Answer": answer_schema(),
         "BatchAnswer": _object({"cases": _list(_object(case))}),
         "Problem": problem_schema(),

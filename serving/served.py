@@ -13,6 +13,7 @@ from features.build import PREDICTORS, Outcome, Predictor
 from features.dictionary import VARIABLES, Value
 from features.errors import NotReady
 from features.outcome import HORIZON_DAYS
+from models.artifact import Card
 from models.calibrate import coherent_routes, unlink
 from models.calibrated import CalibratedRisk
 from models.competing import HazardHead
@@ -65,7 +66,7 @@ class Served:
         average = tuple(release.model.reference_risk(days) for days in _horizons_days(release.outcome))
         possible = tuple(_possible(p) for p in predictors)
         reads = tuple(name for name in VARIABLES if any(name in p.reads for p in predictors))
-        identity = _identity(release, card.name)
+        identity = _identity(release, card)
         return cls(
             release.outcome,
             release,
@@ -162,10 +163,11 @@ def _possible(predictor: Predictor) -> tuple[Value, ...]:
     return tuple(round(point) if variable.kind == "integer" else float(point) for point in points)
 
 
-def _identity(release: Release, name: str) -> dict[str, Any]:
+def _identity(release: Release, card: Card) -> dict[str, Any]:
     versions = {
         learner: {"version": release.versions[learner], "sha256": model.sha256}
         for learner, model in release.models.items()
     }
-    champion = {"name": name, "learner": release.champion, "training_id": release.training_id}
+    champion = {"name": card.name, "learner": release.champion, "training_id": release.training_id}
+    champion["release"] = card.release
     return {**champion, **versions[release.champion], "by_learner": versions}

@@ -1,9 +1,9 @@
 """The gate between a trained version and the service, and the record of each decision.
 
 A version may be champion if, out of sample, it beats the base rate on log loss, its calibration slope and
-observed/expected lie within the limits below, and its AUC raises no alarm: above 0.85 published models of this field
-turned out to be artefacts. The Cox model of leakage is a comparator, for leakage has no time axis: it is promoted only
-by force.
+observed/expected lie within the limits below, its AUC raises no alarm (above 0.85 published models of this field turned
+out to be artefacts), and it was trained on enough patients or is excused by a prior (training/standing.py). The Cox
+model of leakage is a comparator, for leakage has no time axis: it is promoted only by force.
 """
 
 from __future__ import annotations
@@ -57,8 +57,16 @@ def gate(outcome: str, metrics: Mapping[str, float], role: str = "model") -> lis
         ),
         Check("observed / expected", oe, f"{OE_LIMITS[0]} to {OE_LIMITS[1]}", OE_LIMITS[0] <= oe <= OE_LIMITS[1]),
         Check("AUC without alarm", auc, f"<= {AUC_ALARM}", auc <= AUC_ALARM),
+        _enough_patients(metrics, end),
         Check("not a comparator", float(role == "model"), "role model", role == "model"),
     ]
+
+
+def _enough_patients(metrics: Mapping[str, float], end: str) -> Check:
+    patients, needed = (metrics.get(f"{name}{end}", float("nan")) for name in ("patients", "patients_needed"))
+    excused = metrics.get(f"released_by_prior{end}") == 1.0
+    asked = f">= {needed:.0f}" + (", excused by its prior" if excused else "")
+    return Check("number of patients", patients, asked, patients >= needed or excused)
 
 
 def best_candidate(versions: list[Version]) -> Version | None:
@@ -97,7 +105,7 @@ def promote(store: Store, outcome: str, number: str | None, *, force: bool = Fal
         checks = gate(outcome, version.metrics, version.role)
         failed = [check for check in checks if not check.passed]
         if failed and not force:
-            listed = "; ".join(f"{check.name} is {check.found:.3f}, asked {check.asked}" for check in failed)
+            listed = "; ".join(f"{check.name} is {check.found:.4g}, asked {check.asked}" for check in failed)
             said = f"{outcome} version {version.version} does not pass the gate: {listed}"
             raise GateRefused(f"{said}. See cemrisk compare")
         return _decide(store, "promote", version, forced=bool(failed), why=why, checks=checks)

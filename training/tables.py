@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from training.promote import SUFFIX, Check, Decision, gate
+from training.promote import AUC_ALARM, SUFFIX, Check, Decision, gate
 
 if TYPE_CHECKING:
     from training.fit import Report, Trained
@@ -82,10 +82,30 @@ def training_text(report: Report) -> str:
         lines.append(
             f"to release it: cemrisk promote {trained.outcome} {found.version}"
             if found
-            else "no version passes the gate: see cemrisk compare"
+            else "no version passes the gate, so none is proposed:"
         )
+        lines += [] if found else [_refusal(version) for version in trained.versions]
+        lines += [_alarm(version) for version in trained.versions if _raises_alarm(version)]
     lines += [f"\n{outcome} was not trained: {reason}" for outcome, reason in report.untrained.items()]
     return "\n".join(lines)
+
+
+def _refusal(version: Version) -> str:
+    """Which conditions of the gate a version fails."""
+    failed = [check for check in gate(version.outcome, version.metrics, version.role) if not check.passed]
+    listed = "; ".join(f"{check.name} is {check.found:.4g}, asked {check.asked}" for check in failed)
+    return f"  version {version.version} ({version.learner}): {listed}"
+
+
+def _raises_alarm(version: Version) -> bool:
+    return version.metrics.get(f"auc{SUFFIX[version.outcome]}", 0.0) > AUC_ALARM
+
+
+def _alarm(version: Version) -> str:
+    return (
+        f"*** version {version.version} ({version.learner}): an AUC above {AUC_ALARM} is an alarm, not a success: look "
+        "for a variable that is known only after the operation, and for patients who stand on both sides of a split"
+    )
 
 
 def _outcome_lines(trained: Trained) -> list[str]:
@@ -123,7 +143,7 @@ def training_json(report: Report) -> dict[str, Any]:
 def decision_text(decision: Decision) -> str:
     """What was decided, with each condition of the gate."""
     marks = [
-        f"  {'passed' if check.passed else 'FAILED'}  {check.name}: {check.found:.3f} (asked {check.asked})"
+        f"  {'passed' if check.passed else 'FAILED'}  {check.name}: {check.found:.4g} (asked {check.asked})"
         for check in decision.checks
     ]
     before = f", before it version {decision.before}" if decision.before else ""

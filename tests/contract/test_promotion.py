@@ -68,7 +68,7 @@ def test_without_a_number_the_challenger_is_promoted(desk, capsys) -> None:
 def test_the_gate_refuses_by_its_own_exit_code_and_changes_nothing(desk, capsys) -> None:
     assert run("promote", "leakage", "3") == 15
     said = capsys.readouterr().err
-    assert "calibration slope is 1.600, asked 0.8 to 1.25" in said
+    assert "calibration slope is 1.6, asked 0.8 to 1.25" in said
     assert desk.aliases() == {"challenger": "1"}
     assert (desk.served(), desk.decisions()) == (None, [])
 

@@ -36,6 +36,7 @@ def test_a_good_version_passes(outcome: str) -> None:
         ("oe", OE_LIMITS[0] - 0.001, "observed / expected"),
         ("oe", OE_LIMITS[1] + 0.001, "observed / expected"),
         ("auc", AUC_ALARM + 0.001, "AUC without alarm"),
+        ("patients", GOOD["patients_needed"] - 1, "number of patients"),
     ],
 )
 def test_each_condition_refuses_by_itself(outcome: str, metric: str, value: float, condition: str) -> None:
@@ -45,6 +46,14 @@ def test_each_condition_refuses_by_itself(outcome: str, metric: str, value: floa
 @pytest.mark.parametrize("end", [*SLOPE_LIMITS])
 def test_limits_are_inside(end: float) -> None:
     assert failing("leakage", measured("leakage", calibration_slope=end)) == []
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_prior_excuses_too_few_patients_and_nothing_else(outcome: str) -> None:
+    few = {"patients": 100.0, "released_by_prior": 1.0}
+    assert failing(outcome, measured(outcome, **few)) == []
+    assert failing(outcome, measured(outcome, **few, oe=2.0)) == ["observed / expected"]
+    assert failing(outcome, measured(outcome, patients=100.0, released_by_prior=0.0)) == ["number of patients"]
 
 
 def test_a_comparator_is_refused_however_good() -> None:

@@ -82,7 +82,9 @@ def _horizon(look: Look) -> dict[str, Any]:
             "lo": _list(curve.lo),
             "hi": _list(curve.hi),
         },
-        "decision": {one.name: _list(getattr(decision, one.name)) for one in fields(decision)},
+        "decision": {
+            one.name: _list(getattr(decision, one.name)) for one in fields(decision) if one.name != "influence"
+        },
         "distribution": {
             "levels": _list(spread.levels),
             "event": _list(spread.event),
