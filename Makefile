@@ -10,7 +10,7 @@ export BENTOML_DO_NOT_TRACK := True
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 
-DEMO_PATIENTS ?= 3000
+DEMO_PATIENTS ?= 5000
 DEMO := $(or $(CEMRISK_HOME),.cemrisk)/demo
 
 .PHONY: help install demo test serve ui lint lock bench

@@ -156,7 +156,7 @@ def test_every_learner_is_trained_and_too_few_patients_leave_no_challenger() -> 
 
 
 def test_progress_goes_to_standard_error() -> None:
-    for said in ("reading the export", "fitting leakage", "fitting refracture", "logging leakage", "45/45", "26/26"):
+    for said in ("reading the export", "fitting leakage", "fitting refracture", "logging leakage", "47/47", "27/27"):
         assert said in trained().said
 
 
