@@ -28,19 +28,24 @@ _CONTACT_AREA_MM2 = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Cement outside the body: ``compartment`` is disc, canal or paravertebral, ``route`` one of leak_routes."""
+    """Cement outside the body: ``compartment`` is disc, canal or paravertebral, ``route`` one of leak_routes.
+
+    ``index`` (n, 3): its voxels in the part of the scan that was given.
+    """
 
     compartment: str
     route: str
     vein_like: bool
     volume_ml: float
     centre_mm: tuple[float, float, float]
+    index: Array
 
 
 @dataclass(frozen=True, slots=True)
 class Cement:
     """Cement of one vertebra. ``score`` after Feng 2022, ``abc`` after Zhang 2022, ``confluent`` after the study of
-    metastases in BMC Musculoskelet Disord 2022 (doi 10.1186/s12891-022-05680-4)."""
+    metastases in BMC Musculoskelet Disord 2022 (doi 10.1186/s12891-022-05680-4). ``index`` (n, 3) holds its
+    voxels, those of leaks among them, in the part of the scan that was given."""
 
     volume_ml: float
     volume_in_body_ml: float
@@ -50,6 +55,7 @@ class Cement:
     quadrants: tuple[int, ...]
     confluent: bool
     leaks: tuple[Leak, ...]
+    index: Array
 
     @property
     def routes(self) -> frozenset[str]:
@@ -88,6 +94,7 @@ def measure_cement(
         quadrants=quadrants,
         confluent=_confluent(scan, index[inside & own]),
         leaks=leaks,
+        index=np.concatenate([index[own & (inside | in_arch)], *[leak.index for leak in leaks]]),
     )
 
 
@@ -189,7 +196,7 @@ def _leaks(body: Body, scan: Volume, index: Array, local: Floats) -> tuple[Leak,
         for number in range(1, count + 1):
             part = local[chosen][numbers == number]
             if len(part) * scan.voxel_volume_mm3 / 1000 >= SMALLEST_ML:
-                found.append(_leak(body, scan, compartment, pieces == number, part))
+                found.append(_leak(body, scan, compartment, pieces == number, part, index[chosen][numbers == number]))
     return tuple(found)
 
 
@@ -206,7 +213,7 @@ def _compartments(body: Body, local: Floats) -> Array:
     return np.where(disc, "disc", np.where(behind, "canal", "paravertebral"))
 
 
-def _leak(body: Body, scan: Volume, compartment: str, piece: Mask, local: Floats) -> Leak:
+def _leak(body: Body, scan: Volume, compartment: str, piece: Mask, local: Floats, index: Array) -> Leak:
     width = 2 * float(ndimage.distance_transform_edt(piece, sampling=scan.spacing_mm).max())
     few = local[:: max(1, len(local) // 200)]
     length = float(np.linalg.norm(few[:, None] - few[None], axis=-1).max())
@@ -216,9 +223,9 @@ def _leak(body: Body, scan: Volume, compartment: str, piece: Mask, local: Floats
         "canal": lambda: "B" if _through_foramen(body, local) else "C",
         "paravertebral": lambda: "S" if vein else "C",
     }
-    centre = body.frame.to_mm(local.mean(axis=0))
+    x, y, z = (float(part) for part in body.frame.to_mm(local.mean(axis=0)))
     volume = len(local) * scan.voxel_volume_mm3 / 1000
-    return Leak(compartment, rule[compartment](), vein, volume, (float(centre[0]), float(centre[1]), float(centre[2])))
+    return Leak(compartment, rule[compartment](), vein, volume, (x, y, z), index)
 
 
 def _through_foramen(body: Body, local: Floats) -> bool:

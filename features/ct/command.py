@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from features.ct.question import check, complete
 from features.ct.registry_join import Joined, join
-from features.ct.report import complete
 from features.ct.scan import measure_scan
 from features.ct.schemes import LEVELS
 from features.ct.tidy import tidy_on_stop, whole_file
@@ -61,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
 def run_scan(arguments: argparse.Namespace) -> int:
     """One scan to JSON: the report, or the question that it completes."""
     question = _question(arguments.question)
+    if question is not None:
+        check(question, arguments.moment)
     with tempfile.TemporaryDirectory(prefix="cemrisk-ct-") as name:
         labels = arguments.labels or make_labels(arguments.image, Path(name) / "labels.nii.gz")
         report = measure_scan(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from features.ct.limits import Limits
-from features.ct.report import Json
+from features.ct.provenance import Json
 from features.ct.scan import measure_scan
 from features.errors import ImageRejected, UsageError
 from features.variable import Value

@@ -12,7 +12,8 @@ from features.ct.agreement import check_bone, check_origin
 from features.ct.labels import Labels, check_grid, neighbour, understand
 from features.ct.limits import Limits, refuse
 from features.ct.measure import Measured, measure_all
-from features.ct.report import Json, build
+from features.ct.provenance import Json
+from features.ct.report import build
 from features.ct.sandbox import opened_together
 from features.ct.schemes import LEVELS
 from features.ct.warnings import CT_WARNINGS, entry

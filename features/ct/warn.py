@@ -52,7 +52,10 @@ def vertebra_warnings(one: Measured, scan: Header, moment: str) -> list[Json]:
         found.append(("cut_by_field_of_view", detail))
     region = one.density.ellipse_region
     if one.cement is not None and moment == "preop":
-        found.append(("cement_in_body", "Cement was found: this level has been treated; its CT value is not used."))
+        detail = "Cement was found: this level has been treated, and none of its values is one from before surgery."
+        found.append(("cement_in_body", detail))
+    elif one.cement is not None:
+        found.append(("cement_proposed", "Cement and leaks are a proposal: a reader has to confirm them."))
     elif max(region.foreign_share, one.density.eroded.foreign_share) > 0.002:
         found.append(("metal_or_cement", "Metal or cement lies in the region of the CT value: it was left out."))
     if region.sclerosis_share > 0.02:

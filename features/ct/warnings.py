@@ -53,7 +53,10 @@ CT_WARNINGS: Mapping[str, CtWarning] = MappingProxyType(
             "the field of view cuts the body: heights and volume were refused, the CT value is of the part seen"
         ),
         "cement_in_body": CtWarning(
-            "cement was found: this vertebra has been treated, and its CT value was not used", "ct_value_hu"
+            "cement was found: this vertebra has been treated, and nothing was measured for a question before surgery"
+        ),
+        "cement_proposed": CtWarning(
+            "what the scan shows of the cement (volume, distribution, leaks) is a proposal, to be confirmed by a reader"
         ),
         "metal_or_cement": CtWarning("metal or cement was left out of the region of the CT value", "ct_value_hu"),
         "sclerosis": CtWarning("sclerotic bone was left out of the region of the CT value", "ct_value_hu"),

@@ -18,7 +18,7 @@ import pytest
 from features.check import judge_record
 from features.ct.arguments import add_arguments
 from features.ct.command import run, told_values
-from features.ct.report import query
+from features.ct.question import query
 from features.ct.volume import Volume
 from features.dictionary import VARIABLES, Moment
 from features.errors import DependencyMissing, UsageError
@@ -51,8 +51,18 @@ def test_one_level_to_json_and_to_a_query(files: tuple[Path, Path], tmp_path: Pa
     assert vertebra["derived"]["avhr_pct"]["value"] == pytest.approx(100 * 19 / 27, abs=3)
     assert vertebra["values"]["rka_deg"]["value"] == pytest.approx(0.0, abs=1.5)
     assert vertebra["values"]["cortical_disruption"]["value"] is False
-    for entry in vertebra["values"].values():
-        assert {"value", "method", "image", "voxels", "slices", "voxel_range", "roi_sha256"} <= set(entry)
+    details = vertebra["details"]
+    entries = [*vertebra["values"].values(), *report["patient"]["values"].values(), *details["ct_value_thirds"]]
+    entries += [entry for name, entry in details.items() if name != "ct_value_thirds"]
+    for entry in entries:
+        assert entry["voxels"] > 0 and len(entry["roi_sha256"]) == 16 and len(entry["voxel_range"]) == 3
+        assert entry["slices"] == entry["voxel_range"][2] and entry["image"] in {"image", "labels"}
+        assert entry["source"] == source_of_the_scan(report)
+    regions = {name: [r["level"] for r in e.get("regions", [e])] for name, e in vertebra["values"].items()}
+    assert regions["rka_deg"] == ["T12", "L2"]
+    assert regions["hu_adjacent_mean"] == ["T12", "L2"]
+    assert regions["lost_volume_ml"] == ["L1", "T12", "L2"]
+    assert (regions["fvah_mm"], regions["adj_ah_above_mm"]) == (["L1"], ["T12"])
     assert {
         "series",
         "kvp",
@@ -65,6 +75,17 @@ def test_one_level_to_json_and_to_a_query(files: tuple[Path, Path], tmp_path: Pa
     } <= set(report["scan"])
     assert {"kvp_not_120", "sharp_kernel", "acquisition_unknown"} == {
         w["code"] for w in report["warnings"] if w["level"] is None
+    }
+
+
+def source_of_the_scan(report: dict[str, Any]) -> dict[str, Any]:
+    """What has to stand beside every value."""
+    scan = report["scan"]
+    same = ("series", "kvp", "kernel", "slice_thickness_mm", "spacing_mm", "contrast", "method_version")
+    labels = scan["labels"]
+    return {name: scan[name] for name in same} | {
+        "labels": f"{labels['source']}, {labels['scheme']}",
+        "labels_series": labels["series"],
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import cemrisk
 from features.build import Outcome
-from features.ct.report import complete
+from features.ct.question import complete
 from features.ct.warnings import CT_WARNINGS, entry
 from features.errors import UsageError
 from models.release import load_releases
@@ -70,7 +70,8 @@ def test_the_real_scan_is_answered_with_its_warnings(served: dict[Outcome, Serve
     "question", [{}, [], {"vertebrae": ["L1"]}, {"vertebrae": [{"level": "T5"}]}, {"vertebrae": [{"level": {}}]}]
 )
 def test_a_question_that_cannot_be_completed_is_refused(question: Any) -> None:
-    report = {"patient": {"values": {}}, "vertebrae": [{"level": "L1", "values": {}}], "warnings": []}
+    vertebrae = [{"level": "L1", "values": {}}]
+    report = {"moment": "preop", "patient": {"values": {}}, "vertebrae": vertebrae, "warnings": []}
     with pytest.raises(UsageError, match="question"):
         complete(report, question)
 
