@@ -335,14 +335,44 @@ def run_serve(arguments: argparse.Namespace) -> int:
 
 def add_keys(verbs: Verbs) -> None:
     """``cemrisk keys``"""
-    from serving.commands import KEYS_EXAMPLE, add_keys
+    summary = "Make, list and revoke the keys that open the service"
+    serving_arguments.keys(_verb(verbs, "keys", run_keys, summary, "cemrisk keys list", "See docs/operating.md."))
 
-    add_keys(_verb(verbs, "keys", run_action, "Make, list and revoke the keys that open the service", KEYS_EXAMPLE))
+
+def run_keys(arguments: argparse.Namespace) -> int:
+    """Change or show the keys."""
+    from serving import commands
+
+    return _shown(commands.manage_keys(arguments, _home()))
 
 
-def run_action(arguments: argparse.Namespace) -> int:
-    """Do what the administrator asks of the service."""
-    return _shown(arguments.act(arguments, _home()))
+def add_stop(verbs: Verbs) -> None:
+    """``cemrisk stop``"""
+    summary, example = (
+        "Stop one model, with a reason; the service says it",
+        'cemrisk stop leakage --why "is being checked"',
+    )
+    serving_arguments.stop(_verb(verbs, "stop", run_stop, summary, example))
+
+
+def run_stop(arguments: argparse.Namespace) -> int:
+    """Stop it."""
+    from serving import commands
+
+    return _shown(commands.stop(arguments, _home()))
+
+
+def add_resume(verbs: Verbs) -> None:
+    """``cemrisk resume``"""
+    summary = "Let a stopped model answer again"
+    serving_arguments.resume(_verb(verbs, "resume", run_resume, summary, "cemrisk resume leakage"))
+
+
+def run_resume(arguments: argparse.Namespace) -> int:
+    """Let it answer."""
+    from serving import commands
+
+    return _shown(commands.resume(arguments, _home()))
 
 
 def add_log(verbs: Verbs) -> None:
@@ -372,6 +402,8 @@ VERBS: tuple[Callable[[Verbs], None], ...] = (
     add_ct,
     add_serve,
     add_keys,
+    add_stop,
+    add_resume,
     add_log,
     add_dictionary,
 )

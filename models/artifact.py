@@ -141,9 +141,7 @@ def load(folder: str | os.PathLike[str], expected_sha256: str | None = None) -> 
     Raises ``ModelDamaged`` if a digest, the structure or a self-check record does not hold, ``NotReady`` if the model
     was trained with another dictionary of variables.
     """
-    files, digest = _verified(Path(folder))
-    if expected_sha256 is not None and digest != expected_sha256:
-        raise ModelDamaged("the model's digest is not the one that was asked for")
+    files, digest = verify(Path(folder), expected_sha256)
     try:
         stored, described, check = (json.loads(files[name]) for name in ("model.json", "card.json", "selfcheck.json"))
         if described["fingerprint"] != fingerprint():
@@ -157,8 +155,11 @@ def load(folder: str | os.PathLike[str], expected_sha256: str | None = None) -> 
     return model
 
 
-def _verified(folder: Path) -> tuple[dict[str, bytes], str]:
-    """All files of the manifest after their digests were compared, and the manifest's own digest."""
+def verify(folder: Path, expected_sha256: str | None = None) -> tuple[dict[str, bytes], str]:
+    """All files of the manifest after their digests were compared, and the manifest's own digest; nothing is parsed.
+
+    Raises ``ModelDamaged``.
+    """
     path = folder / "manifest.json"
     if not path.is_file():
         raise ModelDamaged("no manifest.json: this is not a model, or it was only half copied")
@@ -177,7 +178,10 @@ def _verified(folder: Path) -> tuple[dict[str, bytes], str]:
     for name, digest in listed.items():
         if _sha256(files[name]) != digest:
             raise ModelDamaged(f"{name}: its content is not what was saved (sha256 differs)")
-    return files, _sha256(manifest)
+    found = _sha256(manifest)
+    if expected_sha256 is not None and found != expected_sha256:
+        raise ModelDamaged("the model's digest is not the one that was asked for")
+    return files, found
 
 
 def _part(path: Path) -> bytes:

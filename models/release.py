@@ -8,6 +8,7 @@ a killed job leaves either the old state or the new one.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from features.build import Outcome
 from features.errors import ModelDamaged, NotReady
-from models.artifact import canonical, load
+from models.artifact import canonical, load, verify
 from models.calibrate import coherent_routes
 from models.calibrated import CalibratedRisk
 from models.interface import Table
@@ -116,24 +117,74 @@ def _copy_bundle(
 
 
 def put_in_force(home: Path, outcome: Outcome, bundle: str) -> None:
-    """Let the service answer from a bundle that is already there."""
+    """Let the service answer from a bundle that is already there.
+
+    The pointer holds its name and the sha256 of its description, which in turn holds those of all else.
+    """
     pointer = home / "released" / outcome / "current"
+    try:
+        digest = hashlib.sha256((pointer.parent / bundle / "release.json").read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelDamaged(f"the released bundle of {outcome} is incomplete: promote a version again") from error
     handle, name = tempfile.mkstemp(prefix=".current.", dir=pointer.parent)
     fresh = Path(name)
     with os.fdopen(handle, "w") as file:
-        file.write(bundle + "\n")
+        file.write(f"{bundle} {digest}\n")
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(pointer)
 
 
+def in_force(home: Path, outcome: Outcome) -> str | None:
+    """What the pointer says: the bundle in force and its sha256; None if none was ever promoted."""
+    pointer = home / "released" / outcome / "current"
+    try:
+        return pointer.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ModelDamaged(
+            f"the pointer to the release of {outcome} cannot be read: promote a version again"
+        ) from error
+
+
 def load_release(home: Path, outcome: Outcome) -> Release | None:
     """The bundle in force, or None if none was ever promoted; raises ``ModelDamaged``."""
-    root = home / "released" / outcome
-    pointer = root / "current"
-    if not pointer.is_file():
-        return None
-    return _read_bundle(root / Path(pointer.read_text().strip()).name, outcome)
+    pointed = in_force(home, outcome)
+    return None if pointed is None else read_bundle(home, outcome, pointed)
+
+
+def read_bundle(home: Path, outcome: Outcome, pointed: str) -> Release:
+    """The bundle that a pointer names; raises ``ModelDamaged``."""
+    return _read_bundle(_pointed(home, outcome, pointed), outcome)
+
+
+def verify_bundle(home: Path, outcome: Outcome, pointed: str) -> str:
+    """Compare the digest of every file with the list that names it, and parse nothing else.
+
+    Gives the sha256 of the bundle's description. Raises ``ModelDamaged``.
+    """
+    bundle = _pointed(home, outcome, pointed)
+    described = (bundle / "release.json").read_bytes()
+    try:
+        for learner, digest in json.loads(described)["sha256"].items():
+            verify(bundle / learner, digest)
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelDamaged(f"the released bundle of {outcome} is incomplete: promote a version again") from error
+    return hashlib.sha256(described).hexdigest()
+
+
+def _pointed(home: Path, outcome: Outcome, pointed: str) -> Path:
+    """The folder, once its description was found to be the one that was put in force."""
+    name, _, digest = pointed.partition(" ")
+    bundle = home / "released" / outcome / Path(name).name
+    try:
+        found = hashlib.sha256((bundle / "release.json").read_bytes()).hexdigest()
+    except (OSError, ValueError) as error:
+        raise ModelDamaged(f"the released bundle of {outcome} is incomplete: promote a version again") from error
+    if digest and digest != found:  # pointers of before had the name alone
+        raise ModelDamaged(f"the released bundle of {outcome} is not the one promoted: promote a version again")
+    return bundle
 
 
 def _read_bundle(bundle: Path, outcome: Outcome) -> Release:

@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from features.build import Outcome
+from serving import switch
 from serving.answer import answer
 from serving.query_log import Answered, QueryLog
 from serving.schema import read_question
@@ -39,7 +40,11 @@ async def one(
 def computed(question: Any, served: Mapping[Outcome, Served], route: str, key_id: str | None = None) -> Answered:
     """An answer that must not be sent yet: for several at once, which are then kept together."""
     answered_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    found = answer(read_question(question), served, uuid.uuid4().hex, answered_at)
+    asked, refusal = read_question(question), switch.refusal(served)
+    if refusal is not None:
+        raise refusal
+    found = answer(asked, served, uuid.uuid4().hex, answered_at)
+    switch.say(found, served)
     return Answered(question, found, orjson.dumps(found), route, key_id)
 
 

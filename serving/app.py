@@ -14,9 +14,10 @@ from starlette.exceptions import HTTPException
 
 from features.build import Outcome
 from features.errors import CemriskError, NotReady
-from serving import answering, openapi, web
+from serving import administer, answering, openapi, switch, web
 from serving.docs_page import docs_page
 from serving.door import Door, GuardedRoute
+from serving.exchange import json_of, json_response
 from serving.guard import Guard, Observer
 from serving.nomograms import SVG_TYPE, nomogram_of
 from serving.policy import caller
@@ -29,7 +30,8 @@ from serving.problem import (
 from serving.query_log import Answered, QueryLog
 from serving.schema import MOST_CASES
 from serving.served import Served
-from serving.strict_json import BATCH_LIMIT_BYTES, BODY_LIMIT_BYTES, MEDIA_TYPE, read_json, require_json
+from serving.shelf import Shelf
+from serving.strict_json import BATCH_LIMIT_BYTES, BODY_LIMIT_BYTES, MEDIA_TYPE
 
 Provider = Callable[[], Mapping[Outcome, Served]]
 
@@ -43,12 +45,13 @@ def create_app(
     metrics: Callable[[], tuple[bytes, str]] | None = None,
     door: Door | None = None,
     log: QueryLog | None = None,
+    shelf: Shelf | None = None,
 ) -> FastAPI:
     """The application.
 
     ``provider`` gives what is served now, empty if nothing has been released; ``metrics`` the text of ``/metrics`` and
     its media type; ``door`` lets in who may ask, by default everybody; ``log`` keeps a record of each answer before
-    it is sent.
+    it is sent; ``shelf`` tells the probes how the models stand and follows the off switches.
     """
     # A redirect would answer a wrong address with a Location that repeats it, and lose the body of a POST.
     app = FastAPI(
@@ -60,6 +63,8 @@ def create_app(
     _add_descriptions(app, provider)
     _add_nomogram(app, provider)
     _add_pages(app)
+    if shelf is not None:
+        administer.add_routes(app, shelf)
     if metrics is not None:
         _add_metrics(app, metrics)
     app.add_exception_handler(CemriskError, on_error)
@@ -72,18 +77,18 @@ def create_app(
 def _add_questions(app: FastAPI, provider: Provider, log: QueryLog | None) -> None:
     async def risk(request: Request) -> Response:
         """Risk of cement leakage and of a new vertebral fracture for one patient."""
-        value = await _json_of(request, BODY_LIMIT_BYTES)
+        value = await json_of(request, BODY_LIMIT_BYTES)
         found = await answering.one(value, provider(), log, "/v1/risk", caller(request).key_id)
         return Response(found.sent, media_type=MEDIA_TYPE)
 
     async def batch(request: Request) -> Response:
         """The same for up to 1,000 patients: each gets an answer or its own problem, in the order of the cases."""
-        cases = _cases_of(await _json_of(request, BATCH_LIMIT_BYTES))
+        cases = _cases_of(await json_of(request, BATCH_LIMIT_BYTES))
         request.app.state.door.meter.charge(caller(request).key_id, len(cases) - 1)  # the route has charged for one
         served = provider()  # once: a promotion meanwhile must not split a batch between two versions
         found = [await _case(case, served, caller(request).key_id) for case in cases]
         await answering.keep([case for case in found if isinstance(case, Answered)], log)
-        return _json({"cases": [_case_json(case) for case in found]})
+        return json_response({"cases": [_casejson_response(case) for case in found]})
 
     codes = (400, 413, 415, 422, 503)
     app.add_api_route(
@@ -107,15 +112,15 @@ def _add_questions(app: FastAPI, provider: Provider, log: QueryLog | None) -> No
 def _add_descriptions(app: FastAPI, provider: Provider) -> None:
     async def dictionary(request: Request) -> Response:
         """All variables: kind, unit, limits, moment, which of them may be asked and which the models use."""
-        return _json(web.dictionary())
+        return json_response(web.dictionary())
 
     async def models(request: Request) -> Response:
         """The released models."""
-        return _json({"models": {outcome: _described(served) for outcome, served in provider().items()}})
+        return json_response({"models": {outcome: _described(served) for outcome, served in provider().items()}})
 
     async def model(request: Request) -> Response:
         """The card of a released model: what it was trained on, how good it is; and those of its fellows."""
-        return _json(_card(request.path_params["outcome"], provider()))
+        return json_response(_card(request.path_params["outcome"], provider()))
 
     anything: dict[str, Any] = {"type": "object"}
     outcome = {"name": "outcome", "in": "path", "required": True, "schema": {"enum": list(KNOWN_OUTCOMES)}}
@@ -135,8 +140,8 @@ def _add_nomogram(app: FastAPI, provider: Provider) -> None:
         """The nomogram of the released model: SVG, or its points as JSON if the Accept header prefers that."""
         served = _served(request.path_params["outcome"], provider())
         found = await asyncio.to_thread(nomogram_of, served)
-        if _prefers_json(request.headers.get("accept", "")):
-            return _json({**_described(served), **found.to_dict()})
+        if _prefersjson_response(request.headers.get("accept", "")):
+            return json_response({**_described(served), **found.to_dict()})
         return Response(found.svg(), media_type=SVG_TYPE)
 
     outcome = {"name": "outcome", "in": "path", "required": True, "schema": {"enum": list(KNOWN_OUTCOMES)}}
@@ -151,7 +156,7 @@ def _add_nomogram(app: FastAPI, provider: Provider) -> None:
     )
 
 
-def _prefers_json(accept: str) -> bool:
+def _prefersjson_response(accept: str) -> bool:
     """Whether JSON is named before SVG; without either of them a picture is meant."""
     named = [entry.split(";")[0].strip() for entry in accept.split(",")]
     return MEDIA_TYPE in named and (SVG_TYPE not in named or named.index(MEDIA_TYPE) < named.index(SVG_TYPE))
@@ -171,7 +176,7 @@ def _add_pages(app: FastAPI) -> None:
         return Response(docs_page(app.openapi()), media_type="text/html")
 
     async def document(request: Request) -> Response:
-        return _json(app.openapi())
+        return json_response(app.openapi())
 
     for path, endpoint in (("/", page), ("/static/{name}", static), ("/docs", docs), ("/openapi.json", document)):
         app.add_api_route(path, endpoint, include_in_schema=False)
@@ -183,13 +188,6 @@ def _add_metrics(app: FastAPI, metrics: Callable[[], tuple[bytes, str]]) -> None
         return Response(text, media_type=media_type)
 
     app.add_api_route("/metrics", measured, include_in_schema=False)
-
-
-async def _json_of(request: Request, limit_bytes: int) -> Any:
-    headers, door = request.headers, request.app.state.door
-    require_json(headers.get("content-type"), headers.get("content-encoding"))
-    seconds = door.meter.limits.body_seconds
-    return await read_json(request.stream(), headers.get("content-length"), limit_bytes, seconds)
 
 
 def _cases_of(value: Any) -> list[Any]:
@@ -208,7 +206,7 @@ async def _case(value: Any, served: Mapping[Outcome, Served], key_id: str | None
         return error
 
 
-def _case_json(case: Answered | CemriskError) -> dict[str, Any]:
+def _casejson_response(case: Answered | CemriskError) -> dict[str, Any]:
     if isinstance(case, Answered):
         return {"answer": orjson.Fragment(case.sent), "problem": None}
     return {"answer": None, "problem": problem_of(case).as_json()}
@@ -217,6 +215,7 @@ def _case_json(case: Answered | CemriskError) -> dict[str, Any]:
 def _served(outcome: str, served: Mapping[Outcome, Served]) -> Served:
     if outcome not in KNOWN_OUTCOMES:
         raise HTTPException(404)
+    switch.require_running(outcome, served)
     found = next((one for name, one in served.items() if name == outcome), None)
     if found is None:
         raise NotReady(f"no model of {outcome} has been released")
@@ -231,10 +230,6 @@ def _card(outcome: str, served: Mapping[Outcome, Served]) -> dict[str, Any]:
 
 def _described(served: Served) -> dict[str, Any]:
     return {**served.identity, "data_status": served.data_status, "notice": served.notice}
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(value), status, media_type=MEDIA_TYPE)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

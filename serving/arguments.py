@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+    Verbs = _SubParsersAction[ArgumentParser]
 
 #: What one does with the query log: its summary, an example, and more.
 LOG_VERBS = {
@@ -28,18 +34,65 @@ LOG_VERBS = {
 def log(parser: ArgumentParser) -> None:
     """``cemrisk log``"""
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="what")
-    made = {}
-    for name, (summary, example, more) in LOG_VERBS.items():
-        made[name] = verbs.add_parser(
-            name,
-            help=summary,
-            description=f"{summary}. {more}",
-            epilog=f"example:\n  {example}",
-            formatter_class=RawDescriptionHelpFormatter,
-        )
-        made[name].add_argument("--json", action="store_true", help="print everything as JSON")
+    made = {name: _below(verbs, name, *said) for name, said in LOG_VERBS.items()}
     made["verify"].add_argument("--head", metavar="NUMBER:HASH", help="a head that was noted elsewhere earlier")
     made["verify"].add_argument("--public-key", type=Path, metavar="FILE", help="check without the secret keys")
     made["show"].add_argument("id", metavar="ID", help="request_id of the answer")
     made["show"].add_argument("--input", type=Path, metavar="FILE", help="the question, as it was sent")
     made["affected"].add_argument("--model", required=True, metavar="DIGEST", help="sha256 of the model")
+
+
+#: What one does with access keys.
+KEY_VERBS = {
+    "create": (
+        "Make a key and print it, once",
+        'cemrisk keys create --role ask --name "EHR of the spine ward"',
+        "Running workers know it within a second.",
+    ),
+    "list": ("Show the keys that there are", "cemrisk keys list", "What they open is kept by its hash only."),
+    "revoke": (
+        "Take a key out of use for good",
+        "cemrisk keys revoke 3f9a2b1c",
+        "Running workers refuse it within a second.",
+    ),
+}
+
+
+def keys(parser: ArgumentParser) -> None:
+    """``cemrisk keys``"""
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="what")
+    made = {name: _below(verbs, name, *said) for name, said in KEY_VERBS.items()}
+    roles = "ask: questions, models, nomograms; read-log: metrics; administer: metrics, stop and resume a model"
+    made["create"].add_argument(
+        "--role", action="append", required=True, metavar="ROLE", help=f"{roles}; may stand more than once"
+    )
+    made["create"].add_argument("--name", required=True, metavar="TEXT", help="who uses it: a system, not a person")
+    days = made["create"].add_mutually_exclusive_group()
+    days.add_argument("--days", type=float, default=365.0, metavar="N", help="good for so long (365)")
+    days.add_argument("--no-expiry", action="store_const", const=None, dest="days", help="good until it is revoked")
+    made["revoke"].add_argument("id", metavar="ID", help="its id, as cemrisk keys list shows it")
+
+
+def stop(parser: ArgumentParser) -> None:
+    """``cemrisk stop``"""
+    parser.add_argument("outcome", metavar="OUTCOME", help="leakage or refracture")
+    parser.add_argument("--why", required=True, metavar="TEXT", help="shown to whoever asks; no patient's data")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def resume(parser: ArgumentParser) -> None:
+    """``cemrisk resume``"""
+    parser.add_argument("outcome", metavar="OUTCOME", help="leakage or refracture")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _below(verbs: Verbs, name: str, summary: str, example: str, more: str) -> ArgumentParser:
+    parser = verbs.add_parser(
+        name,
+        help=summary,
+        description=f"{summary}. {more}",
+        epilog=f"example:\n  {example}",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    return parser

@@ -20,6 +20,7 @@ from serving.schema import (
     accepted_variables,
 )
 from serving.served import HORIZONS_MONTHS
+from serving.switch import LONGEST_REASON, REASON
 
 Json = dict[str, Any]
 
@@ -235,6 +236,12 @@ def problem_schema() -> Json:
     )
 
 
+def _reason_schema() -> Json:
+    """Why a model is stopped."""
+    why = {"type": "string", "minLength": 1, "maxLength": LONGEST_REASON, "pattern": REASON}
+    return {"type": "object", "properties": {"why": why}, "required": ["why"], "additionalProperties": False}
+
+
 def schemas() -> Json:
     """All schemas of the document by name."""
     version = {"version": _TEXT, "sha256": _TEXT}
@@ -255,6 +262,7 @@ def schemas() -> Json:
             "additionalProperties": False,
             "description": "A case that is not valid gets a problem in its place; the others are answered.",
         },
+        "Reason": _reason_schema(),
         "Explanation": _explanation(),
         "Model": _object(
             {
@@ -282,6 +290,7 @@ def responses(schema: Json, *codes: int) -> dict[int | str, Json]:
     problem = {"content": {PROBLEM_TYPE: {"schema": ref("Problem")}}}
     texts = {
         400: "Not JSON, or JSON that cannot be trusted",
+        408: "The body took too long to arrive",
         404: "There is no such thing",
         413: "The body is too large",
         415: "The body is not declared as JSON",

@@ -48,11 +48,15 @@ POLICY: Mapping[tuple[str, str], frozenset[Role]] = {
     ("GET", "/v1/dictionary"): OPEN,
     ("GET", "/v1/models"): ASK,
     ("GET", "/v1/models/{outcome}"): ASK,
+    ("POST", "/v1/models/{outcome}/stop"): ADMINISTER,
+    ("POST", "/v1/models/{outcome}/resume"): ADMINISTER,
     ("GET", "/v1/nomogram/{outcome}"): ASK,
     ("GET", "/"): OPEN,
     ("GET", "/static/{name}"): OPEN,
     ("GET", "/docs"): OPEN,
     ("GET", "/openapi.json"): OPEN,
+    ("GET", "/livez"): OPEN,
+    ("GET", "/readyz"): OPEN,
     ("GET", "/metrics"): READ_LOG | ADMINISTER,
 }
 

@@ -17,6 +17,7 @@ PROBLEM_TYPE = "application/problem+json"
 
 #: Code of a problem -> its title. ``/docs`` explains each under its code.
 TITLES: Mapping[str, str] = {
+    "malformed_http": "The request is not HTTP",
     "malformed_json": "The body is not JSON",
     "not_utf8": "The body is not UTF-8",
     "not_finite": "A number of the body is not finite",
@@ -40,6 +41,7 @@ TITLES: Mapping[str, str] = {
     "too_many_questions": "Too many questions",
     "too_many_at_once": "Too many requests at once",
     "busy": "The service is busy",
+    "model_stopped": "The model is stopped",
     "not_ready": "There is no released model to answer with",
     "log_unavailable": "The answer could not be put on record",
     "internal_error": "The service failed",
@@ -93,6 +95,7 @@ class Problem:
 
 
 INTERNAL = Problem(500, "internal_error", "the service failed; the fault is in its log, without what you sent")
+MALFORMED_HTTP = Problem(400, "malformed_http", "the bytes that came are no HTTP request; nothing of it was read")
 NOT_FOUND = Problem(404, "not_found", "see /docs for the addresses that there are")
 METHOD_NOT_ALLOWED = Problem(405, "method_not_allowed", "see the Allow header, and /docs for what each address takes")
 
@@ -101,7 +104,7 @@ def problem_of(error: CemriskError) -> Problem:
     """The problem that tells of an error which cemrisk raised on purpose."""
     if isinstance(error, QuestionRejected):
         return Problem(error.http_status, error.code, str(error), error.faults)
-    code = "not_ready" if isinstance(error, NotReady) else getattr(error, "code", "internal_error")
+    code = getattr(error, "code", "not_ready" if isinstance(error, NotReady) else "internal_error")
     if code not in TITLES or code == "internal_error":
         return INTERNAL
     return Problem(error.http_status, code, str(error), headers=getattr(error, "headers", {}))

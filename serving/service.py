@@ -32,6 +32,7 @@ from serving.limits import Limits
 from serving.query_log import LogSettings, QueryLog
 from serving.shelf import Shelf
 from serving.supervisor import GRACE_SECONDS
+from serving.wire import speak_problems
 
 #: Spans, the access log and BentoML's own request metrics take most of the time of a small request. What they would
 #: tell stands in the application's histogram; addresses, which BentoML would make labels of, may hold anything.
@@ -71,16 +72,20 @@ def _metrics() -> tuple[bytes, str]:
 
 shelf = Shelf()
 log = QueryLog(VERSION)
-app = create_app(shelf.get, _observer(), _metrics, log=log)
+app = create_app(shelf.get, _observer(), _metrics, log=log, shelf=shelf)
 
 
-async def every_path(scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
-    """The application. BentoML asks a Starlette application which paths it knows and answers all others by itself, in
-    plain text; of a bare function it cannot ask, so errors keep our form."""
-    await app(scope, receive, send)
+class EveryPath:
+    """The application in the place of all that BentoML answers by itself: its probes know nothing of models, its
+    documents describe another service, and its errors are plain text. Only starting and stopping stay BentoML's."""
+
+    def __init__(self, bento: Callable[..., Awaitable[None]]) -> None:
+        self._bento = bento
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+        await (self._bento if scope["type"] == "lifespan" else app)(scope, receive, send)
 
 
-@bentoml.asgi_app(every_path, path="/")
 @bentoml.service(name="cemrisk", **QUIET)
 class Service:
     """One worker."""
@@ -89,12 +94,12 @@ class Service:
         home = Path(os.environ.get("CEMRISK_HOME", ".cemrisk"))
         app.state.door = Door(Keyring(home, required=bool(os.environ.get(REQUIRE_KEYS))), limits=Limits.of(os.environ))
         log.begin(LogSettings.of(home, os.environ))
+        speak_problems()
         shelf.refresh(home)
         shelf.follow(home)
 
-    def __is_ready__(self) -> bool:
-        """BentoML asks for ``/readyz``: 503 until there is a model to answer with."""
-        return bool(shelf.get())
+
+Service.add_asgi_middleware(EveryPath)  # type: ignore[attr-defined]
 
 
 def work(listening: int, lifeline: int, told: int) -> int:

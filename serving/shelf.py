@@ -1,7 +1,7 @@
-"""What a worker answers from: the released models, and those that are promoted while it runs.
+"""What a worker answers from: the released models, those that are promoted while it runs, without those stopped.
 
-Each worker has a thread that looks at the pointers of the releases once a second and loads what has been promoted
-meanwhile; questions are answered from the old models until the new ones take their place, in one step.
+Each worker has threads that look at the pointers of the releases and at the off switches, and load what has been
+promoted meanwhile; questions are answered from the old models until the new ones take their place, in one step.
 """
 
 from __future__ import annotations
@@ -9,22 +9,25 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from features.build import Outcome
 from features.errors import CemriskError
-from models.release import OUTCOMES, load_release
+from models.release import OUTCOMES, in_force, read_bundle
+from serving import files, switch
 from serving.served import Served
+from serving.switch import Standing, Stop
+from serving.trial import require_fit
 
 logger = logging.getLogger("cemrisk.serving")
 
-LOOK_EVERY_SECONDS = 1.0
+LOOK_EVERY_SECONDS = 0.5
+SWITCHES_EVERY_SECONDS = 0.25
 #: Objects made, less those freed, before the collector looks for cycles: an answer makes some thousand and no cycle.
 GARBAGE_THRESHOLD = 20_000
-
-#: Inode, time and size of a pointer: promotion replaces the file, so the inode alone mostly tells.
-_Stamp = tuple[int, int, int]
 
 
 class Shelf:
@@ -35,71 +38,133 @@ class Shelf:
     """
 
     def __init__(self) -> None:
-        self._served: Mapping[Outcome, Served] = {}
+        self._standing = Standing({}, {})
+        self._whole: Mapping[Outcome, Served] = {}
         self._loaded: Mapping[Outcome, Served] = {}
-        self._seen: dict[Outcome, _Stamp] = {}
+        self._refused: Mapping[Outcome, str] = {}
+        self._seen: dict[Outcome, files.Stamp] = {}
+        self._stamps: tuple[files.Stamp | None, ...] = ()
+        self._stopped: Mapping[Outcome, Stop] = {}
+        self._lock = threading.Lock()
+        self.home: Path | None = None
 
-    def get(self) -> Mapping[Outcome, Served]:
+    def get(self) -> Standing:
         """What is served now; the mapping itself is never changed, so an answer may hold on to it."""
-        return self._served
+        return self._standing
+
+    def status(self) -> dict[str, Any]:
+        """What the probe tells: each model with its state, and why a bundle that was promoted is not served."""
+        return {
+            "ready": bool(self._standing),
+            "models": {outcome: self._state(outcome) for outcome in OUTCOMES},
+            "refused": dict(self._refused),
+        }
+
+    def _state(self, outcome: Outcome) -> dict[str, Any]:
+        standing = self._standing
+        if outcome in standing.stopped:
+            return {"state": "stopped", **asdict(standing.stopped[outcome])}
+        if outcome not in standing:
+            return {"state": "absent"}
+        identity = standing[outcome].identity
+        return {"state": "serving", **{name: identity[name] for name in ("version", "learner", "sha256")}}
 
     def refresh(self, home: Path) -> bool:
-        """Load what was promoted under ``home`` since the last call; returns whether other models are served now."""
+        """Take in what was promoted, stopped or resumed under ``home``; returns whether other models answer now."""
+        before = self._standing
+        self.look_at_releases(home)
+        self.look_at_switches(home)
+        return before != self._standing
+
+    def look_at_releases(self, home: Path) -> None:
+        """Load what was promoted since the last look; takes as long as a trial of a bundle does."""
+        if self._load_promoted(home):
+            self._stand()
+
+    def look_at_switches(self, home: Path) -> None:
+        """Take in what was stopped or resumed since the last look; quick enough to be called by a route."""
+        self.home = home
+        stamps = switch.stamps(home)
+        if stamps != self._stamps:
+            stopped = switch.stops(home)
+            _log_switched(self._stopped, stopped)
+            self._stamps, self._stopped = stamps, stopped
+            self._stand()
+
+    def _stand(self) -> None:
+        with self._lock:  # the threads that look, and a route that has just stopped a model
+            self._standing = Standing(self._whole, self._stopped)
+
+    def _load_promoted(self, home: Path) -> bool:
         changed = [outcome for outcome in OUTCOMES if self._has_changed(home, outcome)]
-        fresh = dict(self._loaded)
-        taken = [outcome for outcome in changed if _load_into(fresh, home, outcome)]
+        fresh, refused = dict(self._loaded), dict(self._refused)
+        taken = [outcome for outcome in changed if _load_into(fresh, refused, home, outcome)]
+        self._refused = refused
         if not taken:
             return False
         self._loaded = fresh
         whole = all(outcome in fresh for outcome in self._seen)
-        if not whole and not self._served:  # half of the models, as if the other had never been released, would mislead
+        if not whole and not self._whole:  # half of the models, as if the other had never been released, would mislead
             return False
-        self._served = fresh
+        self._whole = fresh
         _settle()
         return True
 
-    def follow(self, home: Path, every_seconds: float = LOOK_EVERY_SECONDS) -> threading.Thread:
-        """Call ``refresh`` from now on in a thread of its own, which ends with the process."""
-        thread = threading.Thread(target=self._follow, args=(home, every_seconds), name="shelf", daemon=True)
-        thread.start()
-        return thread
-
-    def _follow(self, home: Path, every_seconds: float) -> None:
-        pause = threading.Event()
-        while not pause.wait(every_seconds):
-            try:
-                self.refresh(home)
-            except Exception as error:  # the thread must outlive whatever a file system comes up with
-                logger.error("looking for promoted models failed: %s", type(error).__name__)
+    def follow(self, home: Path) -> None:
+        """Look from now on in threads that end with the process; two, so that a trial does not delay an off switch."""
+        looks = (self.look_at_releases, LOOK_EVERY_SECONDS), (self.look_at_switches, SWITCHES_EVERY_SECONDS)
+        for look, seconds in looks:
+            threading.Thread(target=_follow, args=(look, home, seconds), name=look.__name__, daemon=True).start()
 
     def _has_changed(self, home: Path, outcome: Outcome) -> bool:
         """Whether the pointer is another than at the last look; remembered before loading, so none is lost."""
         try:
-            found = (home / "released" / outcome / "current").stat()
+            stamp = files.stamp(home / "released" / outcome / "current")
         except OSError:
             return False
-        stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if stamp is None:
+            return False
         changed = self._seen.get(outcome) != stamp
         self._seen[outcome] = stamp
         return changed
 
 
-def _load_into(fresh: dict[Outcome, Served], home: Path, outcome: Outcome) -> bool:
-    """Put the release in force into ``fresh``, or say in the log why not."""
+def _follow(look: Callable[[Path], None], home: Path, every_seconds: float) -> None:
+    pause = threading.Event()
+    while not pause.wait(every_seconds):
+        try:
+            look(home)
+        except Exception as error:  # the thread must outlive whatever a file system comes up with
+            logger.error("%s failed: %s", look.__name__, type(error).__name__)
+
+
+def _load_into(fresh: dict[Outcome, Served], refused: dict[Outcome, str], home: Path, outcome: Outcome) -> bool:
+    """Put the release in force into ``fresh``, or say in the log and in ``refused`` why not."""
     kept = "the models before it stay in force" if outcome in fresh else "nothing is served of it"
     try:
-        release = load_release(home, outcome)
-        if release is None:
+        pointed = in_force(home, outcome)
+        if pointed is None:
             return False
-        fresh[outcome] = Served.of(release)
+        require_fit(home, outcome, pointed)
+        fresh[outcome] = Served.of(read_bundle(home, outcome, pointed))
     except CemriskError as error:
-        logger.error("%s: %s; %s", outcome, error, kept)
-        return False
+        refused[outcome] = f"{error}; {kept}"
     except Exception as error:  # a bundle that is broken in a way nobody thought of must not end what is served
-        logger.error("%s: the released bundle cannot be loaded (%s); %s", outcome, type(error).__name__, kept)
-        return False
-    logger.info("%s: version %s is served", outcome, fresh[outcome].identity["version"])
-    return True
+        refused[outcome] = f"the released bundle cannot be loaded ({type(error).__name__}); {kept}"
+    else:
+        refused.pop(outcome, None)
+        logger.info("%s: version %s is served", outcome, fresh[outcome].identity["version"])
+        return True
+    logger.error("%s: %s", outcome, refused[outcome])
+    return False
+
+
+def _log_switched(before: Mapping[Outcome, Stop], after: Mapping[Outcome, Stop]) -> None:
+    for outcome in sorted({*before, *after}):
+        if outcome not in after:
+            logger.warning("%s: answers again", outcome)
+        elif after[outcome] != before.get(outcome):
+            logger.warning("%s: stopped", outcome)
 
 
 def _settle() -> None:

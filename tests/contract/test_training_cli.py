@@ -23,6 +23,8 @@ VERBS = (
     "cohort",
     "serve",
     "keys",
+    "stop",
+    "resume",
     "dictionary",
 )
 

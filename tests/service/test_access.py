@@ -13,12 +13,13 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from features.build import Outcome
-from serving import keys
+from serving import keys, switch
 from serving.app import create_app
 from serving.door import Door, GuardedRoute
 from serving.keys import Keyring
 from serving.policy import ASK, POLICY, Caller, Role
 from serving.served import Served
+from serving.shelf import Shelf
 from tests.service.client import Client
 from tests.service.process import running
 from tests.service.questions import EXAMPLE
@@ -27,10 +28,14 @@ HERE = "http://127.0.0.1:3000"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
 
 
+def _no_metrics() -> tuple[bytes, str]:
+    return b"", "text/plain"
+
+
 @pytest.fixture(scope="module")
 def guarded(served: Mapping[Outcome, Served], tmp_path_factory: pytest.TempPathFactory) -> tuple[FastAPI, Path]:
     home = tmp_path_factory.mktemp("keys")
-    return create_app(lambda: served, None, lambda: (b"", "text/plain"), Door(Keyring(home))), home
+    return create_app(lambda: served, None, _no_metrics, Door(Keyring(home)), shelf=Shelf()), home
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +115,7 @@ def test_a_route_without_a_line_cannot_be_added() -> None:
 
 
 def _door(home: Path) -> Client:
-    return Client(create_app(dict, None, lambda: (b"", "text/plain"), Door(Keyring(home))), HERE)
+    return Client(create_app(dict, None, _no_metrics, Door(Keyring(home))), HERE)
 
 
 def test_without_keys_this_machine_may_ask_and_not_administer(tmp_path: Path) -> None:
@@ -192,8 +197,27 @@ def asking(home: Path) -> Iterator[Callable[[str, str], int]]:
     (home / "keys.json").unlink(missing_ok=True)
 
 
+def _stop_and_resume(url: str, home: Path, ask: Callable[[], int]) -> None:
+    """By a route in one worker and by the command in none: the others follow within a second too."""
+    _, text = keys.create(home, "administrator", [Role.ADMINISTER])
+    time.sleep(1.0)
+    header = {"Authorization": f"Bearer {text}"}
+    for outcome in ("leakage", "refracture"):
+        stopped = httpx.post(f"{url}/v1/models/{outcome}/stop", json={"why": "is checked"}, headers=header)
+        assert stopped.json()["why"] == "is checked"
+    time.sleep(1.0)
+    assert {ask() for _ in range(12)} == {503}
+    told = [httpx.get(f"{url}/readyz") for _ in range(6)]
+    assert {one.status_code for one in told} == {503}
+    assert all(one.json()["models"]["leakage"]["why"] == "is checked" for one in told)
+    for outcome in ("leakage", "refracture"):
+        assert switch.resume(home, outcome)
+    time.sleep(1.0)
+    assert {ask() for _ in range(12)} == {200}
+
+
 @pytest.mark.slow
-def test_keys_take_and_lose_effect_in_all_workers_within_a_second(
+def test_keys_and_switches_take_effect_in_all_workers_within_a_second(
     home: Path, tmp_path: Path, asking: Callable[[str, str], int]
 ) -> None:
     with running(home, tmp_path, workers=2) as service:
@@ -203,6 +227,7 @@ def test_keys_take_and_lose_effect_in_all_workers_within_a_second(
         time.sleep(1.0)
         assert {asking(service.url, text) for _ in range(12)} == {200}
         assert {asking(service.url, "another") for _ in range(12)} == {401}
+        _stop_and_resume(service.url, home, lambda: asking(service.url, text))
         keys.revoke(home, key.id)
         time.sleep(1.0)
         assert {asking(service.url, text) for _ in range(12)} == {401}

@@ -1,0 +1,23 @@
+"""JSON in and out of a route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+
+from serving.strict_json import MEDIA_TYPE, read_json, require_json
+
+
+async def json_of(request: Request, limit_bytes: int) -> Any:
+    """The value of the body. Raises ``BodyRejected``."""
+    headers, door = request.headers, request.app.state.door
+    require_json(headers.get("content-type"), headers.get("content-encoding"))
+    seconds = door.meter.limits.body_seconds
+    return await read_json(request.stream(), headers.get("content-length"), limit_bytes, seconds)
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """A value as JSON."""
+    return Response(orjson.dumps(value), status, media_type=MEDIA_TYPE)
