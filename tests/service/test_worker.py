@@ -66,7 +66,12 @@ def test_bodies_that_cannot_be_read(service: Running, body: bytes, media_type: s
 
 
 def test_errors_of_addresses_keep_our_form(service: Running) -> None:
-    for method, path, status in (("GET", "/nothing", 404), ("GET", "/v1/risk", 405), ("POST", "/readyz", 404)):
+    for method, path, status in (
+        ("GET", "/nothing", 404),
+        ("GET", "/v1/risk", 405),
+        ("POST", "/readyz", 405),
+        ("GET", "/schema.json", 404),
+    ):
         response = httpx.request(method, service.url + path)
         assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json")
 
