@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from lifelines import KaplanMeierFitter
 
 from features.build import PREDICTORS
 from features.outcome import CAUSES
@@ -64,6 +65,13 @@ def test_incidences_add_up_and_one_minus_kaplan_meier_says_more() -> None:
         assert (np.array(naive) >= curves[name] - 1e-6).all()
     assert incidence["one_minus_kaplan_meier"]["any"][-1] > curves["any"][-1] * 1.02
     assert kept("leakage")["incidence"] is None
+
+
+def test_the_median_follow_up_is_that_of_lifelines_in_tens_of_days() -> None:
+    target = training_cohort("refracture").target
+    exact = KaplanMeierFitter().fit(target.days, target.event_code == 0).median_survival_time_
+    assert 0 <= kept("refracture")["follow_up_days"] - exact < 10
+    assert kept("leakage")["follow_up_days"] is None
 
 
 def few_with_a_finding(has: int) -> Cohort:

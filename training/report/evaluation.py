@@ -7,6 +7,7 @@ a count below ``FEWEST`` is null, quantiles lie on the grid of their predictor, 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -44,6 +45,7 @@ def evaluation(people: Cohort, looked: Sequence[Look], flow: Flow) -> dict[str, 
         "left_out": {reason: shown_count(count) for reason, count in people.left_out.items()},
         "characteristics": characteristics(people),
         "horizons": [_horizon(look) for look in looked],
+        "follow_up_days": None if isinstance(people.target, Leakage) else _follow_up(people.target),
         "incidence": None if isinstance(people.target, Leakage) else _incidence(people.target),
     }
 
@@ -94,6 +96,14 @@ def _horizon(look: Look) -> dict[str, Any]:
         },
         "histogram": {"width": BAR, "counts": [shown_count(int(count)) for count in look.counts]},
     }
+
+
+def _follow_up(target: Refracture) -> int | None:
+    """Median follow-up in tens of days, by Kaplan-Meier of being censored (Schemper and Smith 1996)."""
+    censored = np.where(target.event_code == 0, 1, 0)
+    tens = np.arange(10.0, target.days.max() + 1, 10.0)
+    place = bisect_left(tens, 0.5, key=lambda day: metrics.aalen_johansen(censored, target.days, [day]).value[0])
+    return int(tens[place]) if place < len(tens) else None
 
 
 def _incidence(target: Refracture) -> dict[str, Any]:

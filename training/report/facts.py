@@ -64,7 +64,8 @@ def report_facts(source: Source, now: str) -> dict[str, Any]:
         "title": _title(source),
         "sections": SECTIONS,
         "contents": [pair for pair in SECTIONS.items() if pair[0] != "competing" or evaluation["incidence"]],
-        "release": "",
+        "release": _release(validation["sample_size"]),
+        "follow_up": evaluation.get("follow_up_days"),
         "made": now,
         "version": source.version,
         "card": card,
@@ -95,6 +96,14 @@ def report_facts(source: Source, now: str) -> dict[str, Any]:
         "validation": validation,
         "tripod": tripod.answers(validation["computed"]),
     }
+
+
+def _release(size: Mapping[str, Any]) -> str:
+    """How the version stands by its size, as a sentence; empty where that was not computed."""
+    if not size:
+        return ""
+    state = str(size["state"])
+    return f"By its size it is {state}{': ' + size['reason'] if size['reason'] else ''}."
 
 
 def _title(source: Source) -> str:
@@ -261,7 +270,7 @@ def _model(source: Source) -> dict[str, Any]:
     return {
         "linear": True,
         "ratio": "Hazard ratio" if baselines is not None else "Odds ratio",
-        "explained": [PARTS[part] if model.outcome == "refracture" else "any leak" for part in explained],
+        "explained": [PARTS[part] if model.outcome != "leakage" else "any leak" for part in explained],
         "effects": coefficients.effects(model, source.characteristics),
         "equation": coefficients.equation(model),
         "part_names": [PARTS[part] for part in model.parts],

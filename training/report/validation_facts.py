@@ -20,6 +20,16 @@ SHOWN = (
     ("log_loss", "Log loss"),
 )
 _NOT_COMPUTED = "Not computed in this run: train again with this version of cemrisk."
+_SIZES = (
+    ("patients", "Patients"),
+    ("needed", "Patients needed"),
+    ("for_shrinkage", "for a shrinkage of at least 0.90"),
+    ("for_optimism", "for an optimism of R² of at most 0.05"),
+    ("for_mean_risk", "for the mean risk to within 0.05"),
+    ("parameters", "Candidate parameters"),
+    ("prevalence", "Prevalence"),
+    ("anticipated_c", "Anticipated c statistic"),
+)
 _BY = {"sex": "Sex", "age": "Age band (years)", "procedure": "Procedure", "treated": "Vertebrae treated together",
        "detection": "Leaks looked for by", "centre": "Centre (numbered by size)"}  # fmt: skip
 
@@ -54,7 +64,17 @@ def validation_facts(source: Source) -> dict[str, Any]:
         "missing": "" if record else _NOT_COMPUTED,
         "computed": frozenset(computed | ({"sample_size"} if record.get("sample_size") else set())),
         "sample_size": record.get("sample_size") or {},
+        "sizes": [(label, _size(record["sample_size"].get(name))) for name, label in _SIZES]
+        if record.get("sample_size")
+        else [],
     }
+
+
+def _size(value: float | None) -> str:
+    """Counts with thousands apart, shares with three digits."""
+    if value is None:
+        return "cannot be computed"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def cells(metrics: Record, end: str, shown: Sequence[tuple[str, str]] = SHOWN) -> list[str]:
