@@ -65,7 +65,8 @@ def calibration_panel(axes: Axes, models: Mapping[str, Evaluated]) -> None:
     axes.set(xlabel=f"Predicted risk of {event}", ylabel="Observed share")
     axes.set_yticks([tick for tick in axes.get_xticks() if 0 <= tick <= limit + 1e-9])
     axes.set_title("Calibration", loc="left", fontsize=10.5, fontweight="bold")
-    axes.legend(loc="upper left", frameon=False, fontsize=8.5)
+    # On white, for a wide band may lie behind it.
+    axes.legend(loc="upper left", frameon=True, edgecolor="none", framealpha=0.85, fontsize=8.5)
 
 
 def _rug(axes: Axes, histogram: Mapping[str, Any], limit: float) -> None:
