@@ -1,59 +1,32 @@
 """From what is known about patients to the matrix that a model reads: pure, the same for training and serving.
 
-For leakage the matrix has one row per treated vertebra, for refracture one per patient, made from all the vertebrae
-treated together: a finding counts if any vertebra has it, of severities the worst counts, planned volumes are added,
-of CT values the lowest counts. Nothing is learned here: every number in a row follows from that patient alone.
+For leakage the matrix has one row per treated vertebra, for refracture, asked before or after surgery, one per patient,
+made from all the vertebrae treated together: a finding counts if any vertebra has it, of severities the worst counts,
+volumes are added, of CT values the lowest counts. Nothing is learned here: every number in a row follows from that
+patient alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features import bone_quality, cement, cortical_breach, fracture_severity, level
-from features.derived import Columns, number, rows_of
-from features.dictionary import VARIABLES, Moment
+from features import after_surgery, bone_quality, cement, cortical_breach, fracture_severity, level
+from features.derived import Columns, rows_of
+from features.dictionary import Moment
 from features.errors import UsageError
+from features.predictor import Pool, coded_as, flag, number_of
+from features.predictor import Predictor as Predictor
 
 Floats = NDArray[np.float64]
-Outcome = Literal["leakage", "refracture"]
-Pool = Literal["any", "highest", "lowest", "sum", "first"]
-Shape = Literal["continuous", "flag", "score", "levels"]
+Outcome = Literal["leakage", "refracture", "refracture-postop"]
 
 #: Procedures that the models know; a stent (VBS) or another technique is unknown to them.
 PROCEDURE_CODES = {"PVP": 0.0, "PKP": 1.0}
 DETECTION_CODES = {"radiograph": 0.0, "CT": 1.0, "CT+radiograph": 1.0}
-
-
-@dataclass(frozen=True, slots=True)
-class Predictor:
-    """One column of the matrix.
-
-    ``variable`` is the dictionary variable that a person reads or changes, ``reads`` all those that it is made from.
-    ``shape`` says how a linear model takes it: continuous (a spline or a line), flag (0/1), score (equal steps) or
-    levels (one coefficient for each level but the first; ``levels`` names them). What a model keeps of a continuous
-    column, such as knots and splits, lies on a grid of ``resolution``, a power of two in the column's unit: a stored
-    model then holds no value that only one patient had.
-    """
-
-    name: str
-    variable: str
-    reads: tuple[str, ...]
-    shape: Shape
-    make: Callable[[Columns], Floats]
-    pool: Pool = "first"
-    levels: tuple[str, ...] = ()
-    resolution: float = 0.0
-    #: The latest moment at which something that it is made from becomes known.
-    known_at: Moment = field(init=False, compare=False, default=Moment.PREOP)
-
-    def __post_init__(self) -> None:
-        latest = max((VARIABLES[name].known_at for name in self.reads), default=Moment.PREOP)
-        object.__setattr__(self, "known_at", latest)
 
 
 def on_grid(outcome: Outcome, values: Floats) -> Floats:
@@ -64,24 +37,8 @@ def on_grid(outcome: Outcome, values: Floats) -> Floats:
     return coarse
 
 
-def _number(name: str) -> Callable[[Columns], Floats]:
-    return lambda columns: np.asarray(number(columns, name), dtype=float)
-
-
-def _coded(name: str, codes: Mapping[str, float], otherwise: float = np.nan) -> Callable[[Columns], Floats]:
-    """A text column as numbers; unknown stays unknown, a value that has no code becomes ``otherwise``."""
-
-    def column(columns: Columns) -> Floats:
-        found = columns.get(name)
-        if found is None:
-            return np.full(rows_of(columns), np.nan)
-        return np.array([np.nan if value is None else codes.get(value, otherwise) for value in found], dtype=float)
-
-    return column
-
-
 def _bmi(columns: Columns) -> Floats:
-    stated = _number("bmi_kg_m2")(columns)
+    stated = number_of("bmi_kg_m2")(columns)
     if "height_cm" not in columns or "weight_kg" not in columns:
         return stated
     computed = (
@@ -131,7 +88,7 @@ _SHARED = {
         "planned_volume_ml",
         ("planned_volume_ml",),
         "continuous",
-        _number("planned_volume_ml"),
+        number_of("planned_volume_ml"),
         "sum",
         resolution=0.25,
     ),
@@ -140,24 +97,20 @@ _SHARED = {
         "intravertebral_cleft",
         ("intravertebral_cleft",),
         "flag",
-        _number("intravertebral_cleft"),
+        number_of("intravertebral_cleft"),
         "any",
     ),
     "procedure_pkp": Predictor(
-        "procedure_pkp", "procedure", ("procedure",), "flag", _coded("procedure", PROCEDURE_CODES), "any"
+        "procedure_pkp", "procedure", ("procedure",), "flag", coded_as("procedure", PROCEDURE_CODES), "any"
     ),
     "treated_count": Predictor(
-        "treated_count", "treated_count", ("treated_count",), "score", _number("treated_count"), "highest"
+        "treated_count", "treated_count", ("treated_count",), "score", number_of("treated_count"), "highest"
     ),
 }
 
 
-def _flag(name: str) -> Predictor:
-    return Predictor(name, name, (name,), "flag", _number(name))
-
-
 _LEAKAGE = (
-    Predictor("detection", "detection", (), "flag", _number("detection")),
+    Predictor("detection", "detection", (), "flag", number_of("detection")),
     _SHARED["ct_value_hu"],
     _SHARED["genant_grade"],
     Predictor(
@@ -185,15 +138,15 @@ _LEAKAGE = (
 )
 
 _REFRACTURE = (
-    Predictor("age_years", "age_years", ("age_years",), "continuous", _number("age_years"), resolution=1.0),
-    Predictor("female", "sex", ("sex",), "flag", _coded("sex", {"female": 1.0, "male": 0.0})),
+    Predictor("age_years", "age_years", ("age_years",), "continuous", number_of("age_years"), resolution=1.0),
+    Predictor("female", "sex", ("sex",), "flag", coded_as("sex", {"female": 1.0, "male": 0.0})),
     _SHARED["ct_value_hu"],
-    Predictor("t_score", "t_score", ("t_score",), "continuous", _number("t_score"), resolution=0.125),
+    Predictor("t_score", "t_score", ("t_score",), "continuous", number_of("t_score"), resolution=0.125),
     Predictor("bmi_kg_m2", "bmi_kg_m2", ("bmi_kg_m2", "height_cm", "weight_kg"), "continuous", _bmi, resolution=0.25),
-    _flag("steroid_use"),
-    Predictor("smoking_current", "smoking", ("smoking",), "flag", _coded("smoking", {"current": 1.0}, 0.0)),
-    _flag("diabetes"),
-    _flag("prior_vertebral_fracture"),
+    flag("steroid_use"),
+    Predictor("smoking_current", "smoking", ("smoking",), "flag", coded_as("smoking", {"current": 1.0}, 0.0)),
+    flag("diabetes"),
+    flag("prior_vertebral_fracture"),
     _SHARED["treated_count"],
     Predictor(
         "thoracolumbar_junction",
@@ -211,13 +164,30 @@ _REFRACTURE = (
         "anti_osteoporosis_plan",
         ("anti_osteoporosis_plan",),
         "flag",
-        _coded("anti_osteoporosis_plan", {"none": 0.0}, 1.0),
+        coded_as("anti_osteoporosis_plan", {"none": 0.0}, 1.0),
     ),
     _SHARED["procedure_pkp"],
 )
 
-#: The predictors of each outcome before surgery, in the order of the matrix.
-PREDICTORS: dict[Outcome, tuple[Predictor, ...]] = {"leakage": _LEAKAGE, "refracture": _REFRACTURE}
+#: The predictors of each outcome, in the order of the matrix.
+PREDICTORS: dict[Outcome, tuple[Predictor, ...]] = {
+    "leakage": _LEAKAGE,
+    "refracture": _REFRACTURE,
+    # What was injected takes the place of what had been planned: the two together only blur each other.
+    "refracture-postop": (*(p for p in _REFRACTURE if p.name != "planned_volume_ml"), *after_surgery.PREDICTORS),
+}
+
+#: When each outcome is asked about: what becomes known later never enters its matrix.
+MOMENT_OF: dict[Outcome, Moment] = {
+    "leakage": Moment.PLANNED,
+    "refracture": Moment.PLANNED,
+    "refracture-postop": Moment.POSTOP,
+}
+
+
+def outcomes_at(moment: Moment) -> tuple[Outcome, ...]:
+    """The outcomes that have a model asked at the moment."""
+    return tuple(outcome for outcome, asked in MOMENT_OF.items() if asked == moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,4 +282,4 @@ def _pool(values: Floats, pool: Pool, starts: NDArray[np.intp]) -> Floats:
     if pool == "any":  # one vertebra that has it settles the matter, otherwise an unknown one leaves it open
         has = np.fmax.reduceat(values, starts)
         return np.where(has == 1, 1.0, np.maximum.reduceat(values, starts))
-    return (np.fmax if pool == "highest" else np.fmin).reduceat(values, starts)
+    return (np.fmin if pool == "lowest" else np.fmax).reduceat(values, starts)

@@ -1,7 +1,8 @@
 """What happened: time zero, event, competing event, horizon.
 
-Time zero is the procedure. Leakage is read off the first image afterwards. Refracture is the first of three events
-(same level, adjacent, remote), death competes, and whoever is last seen without any of them is censored.
+Time zero is the procedure, or for a model asked after surgery the landmark some days later. Leakage is read off the
+first image after the procedure. Refracture is the first of three events (same level, adjacent, remote), death
+competes, and whoever is last seen without any of them is censored.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.build import DETECTION_CODES
+from features.after_surgery import LANDMARK_DAY
+from features.build import DETECTION_CODES, Outcome
 from features.derived import Columns
 
 Floats = NDArray[np.float64]
@@ -43,6 +45,11 @@ class Leakage:
     detection: Floats
     patient: Ints
 
+    @property
+    def name(self) -> Outcome:
+        """Whose outcome this is."""
+        return "leakage"
+
     def __len__(self) -> int:
         return len(self.leaked)
 
@@ -56,18 +63,25 @@ class Refracture:
     """First refracture of patients, all arrays of length n.
 
     ``event_code``: 0 censored, 1 same, 2 adjacent, 3 remote, 4 death; ``days`` to it or to the last contact.
+    ``landmark_day``: where time starts, in days from the procedure; after surgery it is the landmark.
     """
 
     event_code: Ints
     days: Floats
     patient: Ints
+    landmark_day: int = 0
+
+    @property
+    def name(self) -> Outcome:
+        """Whose outcome this is: of the model asked before surgery, or of the one asked at the landmark."""
+        return "refracture-postop" if self.landmark_day else "refracture"
 
     def __len__(self) -> int:
         return len(self.days)
 
     def take(self, rows: Ints | NDArray[np.bool_]) -> Refracture:
         """The rows asked for."""
-        return Refracture(self.event_code[rows], self.days[rows], self.patient[rows])
+        return Refracture(self.event_code[rows], self.days[rows], self.patient[rows], self.landmark_day)
 
 
 def leakage(columns: Columns, patient: Ints) -> tuple[Leakage, dict[str, NDArray[np.bool_]]]:
@@ -119,3 +133,19 @@ def refracture(columns: Columns, patient: Ints) -> tuple[Refracture, dict[str, N
         "follow_up_unknown": ~(days > 0),
     }
     return Refracture(code, days, patient[rows]), left_out
+
+
+def at_landmark(target: Refracture) -> tuple[Refracture, dict[str, NDArray[np.bool_]]]:
+    """The same patients with time counted from the landmark, and who did not reach it, for each reason.
+
+    A model asked after surgery speaks to those who are then alive, followed and without a new fracture; keeping the
+    others would let it learn from what had already happened.
+    """
+    before = (target.days > 0) & (target.days <= LANDMARK_DAY)
+    fractured = (target.event_code > 0) & (target.event_code < EVENT_CODE["death"])
+    left_out = {
+        "refracture_before_landmark": before & fractured,
+        "died_before_landmark": before & (target.event_code == EVENT_CODE["death"]),
+        "lost_before_landmark": before & (target.event_code == 0),
+    }
+    return Refracture(target.event_code, target.days - LANDMARK_DAY, target.patient, LANDMARK_DAY), left_out

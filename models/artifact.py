@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.build import Outcome, build
-from features.dictionary import fingerprint
+from features.build import MOMENT_OF, Outcome, build
+from features.dictionary import Moment, fingerprint
 from features.errors import ModelDamaged, NotReady
 from features.outcome import CAUSES, HORIZON_DAYS
 from features.records import to_columns
@@ -67,7 +67,6 @@ class Card:
     learner: Learner
     training_id: str = ""
     role: str = "model"
-    moment: str = "preop"
     data_status: str = "synthetic"
     data_digest: str = ""
     rows: int = 0
@@ -88,6 +87,11 @@ class Card:
     def name(self) -> str:
         """Name of the registered model."""
         return f"cemrisk-{self.outcome}"
+
+    @property
+    def moment(self) -> str:
+        """When the model is asked: ``preop`` or ``postop``."""
+        return "postop" if MOMENT_OF[self.outcome] is Moment.POSTOP else "preop"
 
     @property
     def notice(self) -> str:
@@ -121,7 +125,8 @@ def save(model: CalibratedRisk, folder: str | os.PathLike[str], card: Card | Non
 
 
 def _files(model: CalibratedRisk, card: Card) -> dict[str, bytes]:
-    described = asdict(card) | {"name": card.name, "notice": card.notice, "horizons_days": _horizons(model.outcome)}
+    described = asdict(card) | {"name": card.name, "notice": card.notice, "moment": card.moment}
+    described["horizons_days"] = _horizons(model.outcome)
     described["columns"], described["fingerprint"] = list(model.columns), fingerprint()
     records = synthetic_records(model.outcome)
     check = {"records": [_plain(record) for record in records], "totals": _totals(model, records).tolist()}
@@ -214,7 +219,7 @@ def _assemble(stored: Mapping[str, Any], trees: bytes | None) -> CalibratedRisk:
 
 def _possible_parts(outcome: Outcome, learner: Learner) -> tuple[int, ...]:
     """Four causes; any leak alone under Cox; any leak with all its routes, or without any."""
-    if outcome == "refracture":
+    if outcome != "leakage":
         return (len(CAUSES),)
     return (1,) if learner == "cox" else (1, len(LEAKAGE_PARTS))
 
@@ -247,12 +252,13 @@ def _check(model: CalibratedRisk, check: Mapping[str, Any]) -> None:
 def _totals(model: CalibratedRisk, records: list[dict[str, Any]]) -> NDArray[np.float64]:
     """Risks of the check records on the link scale, by CT for leakage, each record being one patient."""
     columns = to_columns(records)
-    matrix = build(columns, model.outcome, detection="CT", patient=np.arange(len(records)))
+    patients = np.arange(len(records))
+    matrix = build(columns, model.outcome, moment=MOMENT_OF[model.outcome], detection="CT", patient=patients)
     return model.head.total(model.margins(matrix, with_refits=False).main[:, : model.head.explained])
 
 
 def _horizons(outcome: Outcome) -> list[int]:
-    return list(HORIZON_DAYS.values()) if outcome == "refracture" else []
+    return list(HORIZON_DAYS.values()) if outcome != "leakage" else []
 
 
 def _plain(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,9 +32,11 @@ BOOSTED_REFITS = 24
 #: Directions on which trials and meta-analyses agree (Zhan 2017; the viscosity trials; zoledronate after PKP). The
 #: cleft is left free: it raises the cortical routes and lowers the venous ones (Tang 2021). So are CT value and
 #: T-score for leakage, on which cohorts conflict.
+_REFRACTURE = {"ct_value_hu": -1, "steroid_use": 1, "prior_vertebral_fracture": 1, "anti_osteoporosis_planned": -1}
 MONOTONE: dict[Outcome, dict[str, int]] = {
     "leakage": {"detection": 1, "viscosity": -1, "cortical_disruption": 1, "planned_volume_ml": 1, "procedure_pkp": -1},
-    "refracture": {"ct_value_hu": -1, "steroid_use": 1, "prior_vertebral_fracture": 1, "anti_osteoporosis_planned": -1},
+    "refracture": _REFRACTURE,
+    "refracture-postop": _REFRACTURE,  # what the operation showed is left free: it rests on few cohorts
 }
 
 
@@ -49,7 +51,7 @@ class BoostedRisk(CalibratedRisk):
 
     def fit(self, X: Table, outcome: Target) -> BoostedRisk:
         """Fit all parts; raises ``TooLittleData`` with fewer than ten events of any leak, or of a cause."""
-        self.outcome = "leakage" if isinstance(outcome, Leakage) else "refracture"
+        self.outcome = outcome.name
         # A split stands at a value of the data: on the grid it is nobody's own, and it parts other values alike.
         values = on_grid(self.outcome, values_of(X, self.columns))
         parts = _parts(outcome, self.columns)
@@ -87,8 +89,7 @@ def _any_event(outcome: Target) -> Rows:
 
 
 def _parts(outcome: Target, columns: tuple[str, ...]) -> list[Part]:
-    name: Outcome = "leakage" if isinstance(outcome, Leakage) else "refracture"
-    monotone = tuple(MONOTONE[name].get(column, 0) for column in columns)
+    monotone = tuple(MONOTONE[outcome.name].get(column, 0) for column in columns)
     if isinstance(outcome, Leakage):
         known = np.array([column == "detection" for column in columns])
         return [_leakage_part(outcome, index, monotone, known) for index in range(leakage_parts(outcome))]
@@ -106,7 +107,7 @@ def _leakage_part(outcome: Leakage, index: int, monotone: tuple[int, ...], known
 
 def _cause_part(outcome: Refracture, cause: str, monotone: tuple[int, ...]) -> Part:
     event = outcome.event_code == CAUSES.index(cause) + 1
-    refuse_too_few(f"refracture ({cause})", event.sum(), (~event).sum())
+    refuse_too_few(f"{outcome.name} ({cause})", event.sum(), (~event).sum())
     # xgboost's Cox objective wants the time, negative where follow-up ended otherwise.
     label = np.where(event, outcome.days, -outcome.days)
     return Part(

@@ -53,7 +53,7 @@ class CalibratedRisk:
     @property
     def parts(self) -> tuple[str, ...]:
         """What the linear predictors belong to: any leak and its routes, any leak alone, or the four causes."""
-        return CAUSES if self.outcome == "refracture" else LEAKAGE_PARTS[: self.head.parts]
+        return CAUSES if self.outcome != "leakage" else LEAKAGE_PARTS[: self.head.parts]
 
     @property
     def has_routes(self) -> bool:
@@ -121,7 +121,7 @@ class CalibratedRisk:
 
     def incidence_of(self, margins: Margins, horizons_days: tuple[int, ...]) -> Floats:
         """``cumulative_incidence`` from linear predictors at hand."""
-        if not isinstance(self.head, HazardHead) or self.outcome != "refracture":
+        if not isinstance(self.head, HazardHead) or self.outcome == "leakage":
             raise UsageError(f"a {self.learner} model of {self.outcome} has no competing causes")
         return self.head.cumulative_incidence(margins.main, horizons_days)
 

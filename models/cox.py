@@ -28,9 +28,9 @@ Ints = NDArray[np.intp]
 def survival_target(outcome: Target) -> tuple[Outcome, Floats, list[Flags], Floats]:
     """Outcome name, days (n,), for each cause whether follow-up ended in it, and the grid of the baselines."""
     if isinstance(outcome, Leakage):
-        return "leakage", outcome.days, [outcome.leaked == 1], np.array([1.0, 2.0, 30.0, float(LEAK_WINDOW_DAYS)])
+        return outcome.name, outcome.days, [outcome.leaked == 1], np.array([1.0, 2.0, 30.0, float(LEAK_WINDOW_DAYS)])
     events = [outcome.event_code == code for code in range(1, len(CAUSES) + 1)]
-    return "refracture", outcome.days, events, np.array(GRID_DAYS, dtype=float)
+    return outcome.name, outcome.days, events, np.array(GRID_DAYS, dtype=float)
 
 
 class CoxRisk(CalibratedRisk):
@@ -46,7 +46,7 @@ class CoxRisk(CalibratedRisk):
         self.outcome = name
         values = values_of(X, self.columns)
         fold = folds_by_patient(outcome.patient, np.any(events[:3], axis=0), self.settings.folds, self.settings.seed)
-        parts = CAUSES if name == "refracture" else ("any",)
+        parts = CAUSES if name != "leakage" else ("any",)
         for part, event in zip(parts, events, strict=True):
             refuse_too_few(f"{name} ({part})", event.sum(), (~event).sum())
         data = _data(name, values, days, fold, outcome.patient, grid, self.settings)

@@ -162,6 +162,10 @@ def nomogram(model: CalibratedRisk, part: str | None = None, horizon_days: int |
     return _drawn(model, body.design, predictors, ranges, fitted)
 
 
+#: Where the axis of a risk ends at the latest.
+HIGHEST_DRAWN = 1 - 1e-9
+
+
 @dataclass(frozen=True, slots=True)
 class _Fitted:
     """link(value) = constant + z @ weights, what it is called, and how far it is off."""
@@ -353,7 +357,8 @@ def _linked(link: Link, value: Floats) -> Floats:
 
 
 def _value(link: Link, total: Floats) -> Floats:
-    return np.asarray(np.exp(total)) if link == "log" else unlink(link, total)
+    # A sum of points that nobody has can round to a risk of 1, which has no place on the link scale.
+    return np.asarray(np.exp(total) if link == "log" else np.minimum(unlink(link, total), HIGHEST_DRAWN))
 
 
 def _known(row: Mapping[str, float], axis: Axis) -> float:

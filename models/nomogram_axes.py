@@ -34,7 +34,13 @@ _RISKS = (
     0.95, 0.98, 0.99, 0.995, 0.998, 0.999,
 )  # fmt: skip
 _HAZARDS = tuple(float(f"{digit}e{power}") for power in range(-5, 1) for digit in (1, 2, 3, 5, 7))
-_POOLED = {"any": "any level", "highest": "highest", "lowest": "lowest level", "sum": "all levels together"}
+_POOLED = {
+    "any": "any level",
+    "highest": "highest",
+    "most": "highest",
+    "lowest": "lowest level",
+    "sum": "all levels together",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features.build import Outcome
+from features.build import MOMENT_OF, Outcome, outcomes_at
+from features.dictionary import Moment
 from features.errors import ModelDamaged, NotReady
 from models.artifact import canonical, load, verify
 from models.calibrate import coherent_routes
@@ -29,7 +30,14 @@ from models.interface import Table
 
 Floats = NDArray[np.float64]
 
-OUTCOMES: tuple[Outcome, ...] = ("leakage", "refracture")
+OUTCOMES: tuple[Outcome, ...] = tuple(MOMENT_OF)
+
+
+def training_command(outcome: str) -> str:
+    """What to run so that there is a model of the outcome."""
+    if outcome in outcomes_at(Moment.POSTOP):
+        return "cemrisk train EXPORT --moment postop"
+    return f"cemrisk train EXPORT --outcome {outcome}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +220,7 @@ def find_release(home: Path, outcome: Outcome, champion: str, by_learner: Mappin
     raise NotReady(f"the models of {outcome} that answered are no longer among the released ones")
 
 
-def load_releases(home: Path) -> dict[Outcome, Release]:
-    """All bundles in force, by outcome."""
-    found = {outcome: load_release(home, outcome) for outcome in OUTCOMES}
+def load_releases(home: Path, outcomes: tuple[Outcome, ...] = OUTCOMES) -> dict[Outcome, Release]:
+    """The bundles in force, by outcome."""
+    found = {outcome: load_release(home, outcome) for outcome in outcomes}
     return {outcome: release for outcome, release in found.items() if release is not None}

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import bone_quality, cement
-from features.build import PREDICTORS, Matrix, Outcome, build
+from features.after_surgery import LANDMARK_DAY
+from features.build import PREDICTORS, Matrix, Outcome, build, outcomes_at
 from features.derived import Columns
 from features.dictionary import VARIABLES, Moment
 from features.errors import NotReady
@@ -81,22 +82,24 @@ class _Asked:
 
 def answer(question: Question, served: Mapping[Outcome, Served], request_id: str, answered_at: str) -> Json:
     """The answer in the form of the contract. Raises ``NotReady`` if no model can give it."""
-    if question.moment is Moment.POSTOP:
-        raise NotReady("no model for questions after surgery has been released")
+    before = question.moment is Moment.PLANNED
+    served = {outcome: one for outcome, one in served.items() if one.moment is question.moment}
     if not served:
-        raise NotReady("no model has been released; train and promote one")
+        what = "model" if before else "model for questions after surgery"
+        raise NotReady(f"no {what} has been released; train and promote one")
     columns = to_columns(question.records, _reads(served))
-    by_row = build(columns, "leakage", detection=question.detection)
-    leakage, refracture = served.get("leakage"), served.get("refracture")
+    outcome: Outcome = "refracture" if before else "refracture-postop"
+    leakage, refracture = served.get("leakage"), served.get(outcome)
+    by_row = _by_row(question, columns, outcome)
     leaks = None if leakage is None else _ask(question, leakage, columns, by_row, by_row)
-    pooled = build(columns, "refracture")
+    pooled = build(columns, outcome, moment=question.moment)
     fractures = None if refracture is None else _ask(question, refracture, columns, by_row, pooled)
     asked = [one for one in (leaks, fractures) if one is not None]
     synthetic = any(one.served.data_status == "synthetic" for one in asked)
     return {
         "request_id": request_id,
         "answered_at": answered_at,
-        "moment": "preop",
+        "moment": "preop" if before else "postop",
         "detection": question.detection,
         "data_status": "synthetic" if synthetic else "registry",
         "notice": " ".join(dict.fromkeys(one.served.notice for one in asked)),
@@ -104,8 +107,15 @@ def answer(question: Question, served: Mapping[Outcome, Served], request_id: str
         "refracture": None if fractures is None else _refracture(fractures),
         "missing": [entry for one in asked for entry in _missing(one)],
         "warnings": _warnings(question, columns, asked, served),
-        "models": {one.served.outcome: one.served.identity for one in asked},
+        "models": {one.served.section: one.served.identity for one in asked},
     }
+
+
+def _by_row(question: Question, columns: Columns, outcome: Outcome) -> Matrix:
+    """A row for each vertebra, which tells at which of them something is unknown; leaks aside after it."""
+    if question.moment is Moment.PLANNED:
+        return build(columns, "leakage", detection=question.detection)
+    return build(columns, outcome, moment=question.moment, patient=np.arange(len(question.records)))
 
 
 def _reads(served: Mapping[Outcome, Served]) -> tuple[str, ...]:
@@ -121,7 +131,7 @@ def _ask(question: Question, served: Served, columns: Columns, by_row: Matrix, m
     if served.outcome == "leakage":
         rows = by_vertebra(columns, count, scenarios, question.detection)
     else:
-        rows = by_patient(columns, count, scenarios)
+        rows = by_patient(served.outcome, columns, count, scenarios)
     first = int(np.searchsorted(rows.owner, len(plans)))  # refits are asked only where an interval is shown
     prepared = served.prepare(rows.matrix.values)
     margins = served.margins(prepared[:first], True)
@@ -162,6 +172,7 @@ def _refracture(asked: _Asked) -> Json:
     incidence = served.incidence(margins[served.release.champion])[0]
     by_cause = dict(zip(CAUSES, incidence.tolist(), strict=True))
     return {
+        "landmark_day": served.landmark_day,
         "horizons_months": list(HORIZONS_MONTHS),
         "risk": risk[0].tolist(),
         "interval": bounds[0].tolist(),
@@ -199,7 +210,7 @@ def _by_learner(asked: _Asked) -> tuple[dict[str, Floats], dict[str, Margins]]:
 
 def _explained_column(asked: _Asked) -> int:
     """Which column of the totals is explained; leakage has but one."""
-    return EXPLAINED if asked.served.outcome == "refracture" else 0
+    return EXPLAINED if asked.served.section == "refracture" else 0
 
 
 def _explained(asked: _Asked) -> Explanation:
@@ -290,9 +301,9 @@ def _missing(asked: _Asked) -> list[Json]:
     return [
         {
             "variable": name,
-            "outcome": asked.served.outcome,
+            "outcome": asked.served.section,
             "level": None if index is None else asked.question.levels[index],
-            "horizon_months": EXPLAINED_MONTHS if asked.served.outcome == "refracture" else None,
+            "horizon_months": EXPLAINED_MONTHS if asked.served.section == "refracture" else None,
             "lowest_risk": low,
             "highest_risk": high,
         }
@@ -313,10 +324,9 @@ def _warnings(
     if "leakage" in served and served["leakage"].release.teller_of_routes is None:
         text = "the training data did not tell the routes of enough leaks: any leak only"
         found.append(warning("routes_not_trained", None, None, text, "leakage"))
-    missing: tuple[Outcome, ...] = ("leakage", "refracture")
     return found + [
         warning("not_released", None, None, f"no model of {name} has been released", name)
-        for name in missing
+        for name in outcomes_at(question.moment)
         if name not in served
     ]
 
@@ -333,23 +343,35 @@ def _outside_range(asked: _Asked) -> list[Json]:
         own = served.outcome == "leakage" and VARIABLES[predictor.variable].scope == "vertebra"
         level = asked.question.levels[row] if own else None
         detail = outside_range_text(predictor, served.low[column], served.high[column])
-        found.append(warning("outside_training_range", shown_variable(predictor), level, detail, served.outcome))
+        found.append(warning("outside_training_range", shown_variable(predictor), level, detail, served.section))
     return list({(w["variable"], w["level"], w["outcome"]): w for w in found}.values())
 
 
 def _source_notes(question: Question, columns: Any) -> list[Json]:
     """Where derived values came from, if that deserves a word."""
-    sources = {
-        "ct_value_hu": bone_quality.ct_value(columns).source,
-        "planned_viscosity": cement.viscosity(columns).source,
-    }
-    found = []
+    sources = {"ct_value_hu": bone_quality.ct_value(columns).source}
+    if question.moment is Moment.PLANNED:
+        sources["planned_viscosity"] = cement.viscosity(columns).source
+    found = _late_leaks(question)
     for variable, codes in sources.items():
         for level, source in zip(question.levels, codes.tolist(), strict=True):
             if source in SOURCE_NOTES[variable]:
                 code, detail = SOURCE_NOTES[variable][source]
                 found.append(warning(code, variable, level, detail))
     return found
+
+
+def _late_leaks(question: Question) -> list[Json]:
+    """A leak that the model cannot count, since nobody knew of it at the landmark."""
+    detail = (
+        f"the leak was found after day {LANDMARK_DAY}, from which the model counts: it was not known by then, so it "
+        "counts as unknown"
+    )
+    return [
+        warning("leak_after_landmark", "leak_routes", level, detail)
+        for level, record in zip(question.levels, question.records, strict=True)
+        if float(record.get("leak_detected_days", 0)) > LANDMARK_DAY  # type: ignore[arg-type]
+    ]
 
 
 def _unplaced_notes(question: Question) -> list[Json]:

@@ -77,7 +77,10 @@ def question_schema() -> Json:
         "type": "object",
         "properties": {
             "case_id": case_id,
-            "moment": {"enum": [*MOMENTS, None], "description": "preop (the default): facts and plan before surgery"},
+            "moment": {
+                "enum": [*MOMENTS, None],
+                "description": "preop (the default): facts and plan; postop: the operation too",
+            },
             "detection": {"enum": [*DETECTIONS, None], "description": "How leaks will be looked for; CT by default"},
             "patient": ref("Patient"),
             "vertebrae": vertebrae,
@@ -173,6 +176,7 @@ def _refracture() -> Json:
     risks = _by_horizon(_PROBABILITY)
     return _object(
         {
+            "landmark_day": {"type": "integer", "description": "The day after the procedure from which horizons count"},
             "horizons_months": _by_horizon({"type": "integer"}),
             "risk": risks,
             "interval": _by_horizon(_INTERVAL),

@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from features.build import outcomes_at
+from features.dictionary import Moment
 from features.errors import UsageError
-from models.release import OUTCOMES
 from serving.keys import REQUIRE_KEYS, any_good
 from serving.limits import Limits
 from serving.supervisor import Supervisor
@@ -46,8 +47,9 @@ def serve_forever(
 
 def _say_how_it_starts(home: Path, url: str) -> None:
     """Where the service will be, and if so that it has nothing to answer with yet."""
-    released = [outcome for outcome in OUTCOMES if (home / "released" / outcome / "current").is_file()]
-    missing = [outcome for outcome in OUTCOMES if outcome not in released]
+    # A registry may well have no model for after surgery: only what a question before it needs is missed.
+    needed = outcomes_at(Moment.PLANNED)
+    missing = [outcome for outcome in needed if not (home / "released" / outcome / "current").is_file()]
     sys.stderr.write(f"page and API on {url}; stop it with Ctrl-C\n")
     if missing:
         sys.stderr.write(f"nothing is released for {' and '.join(missing)} yet: cemrisk train, then cemrisk promote\n")

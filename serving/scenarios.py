@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.build import PROCEDURE_CODES, Matrix, Predictor, build
+from features.build import MOMENT_OF, PROCEDURE_CODES, Matrix, Outcome, Predictor, build
 from features.derived import Columns
 from features.dictionary import VARIABLES, Moment, Value
 from features.records import NUMERIC_KINDS
@@ -32,6 +32,8 @@ PLAN_OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 VOLUME_STEPS_ML = (-1.0, 1.0)
+#: Plans that the operation has not settled.
+STILL_OPEN_AFTER_SURGERY = frozenset({"anti_osteoporosis_plan"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,13 @@ def is_unplaced(variable: str, record: Record) -> bool:
 
 
 def plan_changes(served: Served, records: Sequence[Record], matrix: Matrix) -> list[Scenario]:
-    """Every other state of each planned variable that the model uses. ``matrix``: rows of the vertebrae, or one row."""
-    return [scenario for p in served.predictors for scenario in _changes_of(p, records, matrix)]
+    """Every other state of each planned variable that the model uses. ``matrix``: rows of the vertebrae, or one row.
+
+    After surgery only what can still be decided is among them.
+    """
+    before = served.moment is Moment.PLANNED
+    usable = [p for p in served.predictors if before or p.variable in STILL_OPEN_AFTER_SURGERY]
+    return [scenario for p in usable for scenario in _changes_of(p, records, matrix)]
 
 
 def _changes_of(predictor: Predictor, records: Sequence[Record], matrix: Matrix) -> Iterator[Scenario]:
@@ -146,8 +153,8 @@ def by_vertebra(columns: Columns, count: int, scenarios: Sequence[Scenario], det
     return Rows(matrix, np.array(owner), taken)
 
 
-def by_patient(columns: Columns, count: int, scenarios: Sequence[Scenario]) -> Rows:
-    """Refracture: the patient, then for each scenario the patient again with all ``count`` vertebrae."""
+def by_patient(outcome: Outcome, columns: Columns, count: int, scenarios: Sequence[Scenario]) -> Rows:
+    """Refracture, before or after surgery: the patient, then each scenario again with all ``count`` vertebrae."""
     places = []
     for number, scenario in enumerate(scenarios):
         first = (number + 1) * count
@@ -158,9 +165,8 @@ def by_patient(columns: Columns, count: int, scenarios: Sequence[Scenario]) -> R
         )
     copies = len(scenarios) + 1
     taken = np.tile(np.arange(count), copies)
-    matrix = build(
-        _edited(columns, taken, scenarios, places), "refracture", patient=np.repeat(np.arange(copies), count)
-    )
+    edited = _edited(columns, taken, scenarios, places)
+    matrix = build(edited, outcome, moment=MOMENT_OF[outcome], patient=np.repeat(np.arange(copies), count))
     return Rows(matrix, np.arange(copies) - 1, np.zeros(copies, dtype=np.intp))
 
 

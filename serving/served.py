@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.build import PREDICTORS, Outcome, Predictor
-from features.dictionary import VARIABLES, Value
+from features.after_surgery import LANDMARK_DAY
+from features.build import MOMENT_OF, PREDICTORS, Outcome, Predictor
+from features.dictionary import VARIABLES, Moment, Value
 from features.errors import NotReady
 from features.outcome import HORIZON_DAYS
 from models.artifact import Card
@@ -56,8 +57,8 @@ class Served:
     def of(cls, release: Release) -> Served:
         """Raises ``NotReady`` if the champion cannot give what an answer holds."""
         card = release.model.card
-        if card is None or card.moment != "preop":
-            raise NotReady(f"the released model of {release.outcome} has no card for questions before surgery")
+        if card is None:
+            raise NotReady(f"the released model of {release.outcome} has no card")
         if _refits(release.model) < 2:
             raise NotReady(f"the released model of {release.outcome} was trained without refits, so without intervals")
         predictors = PREDICTORS[release.outcome]
@@ -80,6 +81,21 @@ class Served:
             card.data_status,
             card.notice,
         )
+
+    @property
+    def moment(self) -> Moment:
+        """When the model is asked: PLANNED before surgery, POSTOP after it."""
+        return MOMENT_OF[self.outcome]
+
+    @property
+    def section(self) -> Literal["leakage", "refracture"]:
+        """The part of an answer that it fills."""
+        return section_of(self.outcome)
+
+    @property
+    def landmark_day(self) -> int:
+        """The day from which its horizons count, in days from the procedure."""
+        return LANDMARK_DAY if self.moment is Moment.POSTOP else 0
 
     @property
     def model(self) -> CalibratedRisk:
@@ -131,6 +147,11 @@ class Served:
         return unlink(self.model.head.scale, totals)
 
 
+def section_of(outcome: Outcome) -> Literal["leakage", "refracture"]:
+    """The part of an answer that a model of the outcome fills."""
+    return "leakage" if outcome == "leakage" else "refracture"
+
+
 def serve(releases: Mapping[Outcome, Release]) -> dict[Outcome, Served]:
     """All releases, ready to answer."""
     return {outcome: Served.of(release) for outcome, release in releases.items()}
@@ -138,7 +159,7 @@ def serve(releases: Mapping[Outcome, Release]) -> dict[Outcome, Served]:
 
 def _horizons_days(outcome: Outcome) -> tuple[int, ...]:
     """Leakage has no horizon but the one within which Cox counts it, a year."""
-    return tuple(HORIZON_DAYS.values()) if outcome == "refracture" else (HORIZON_DAYS[EXPLAINED_MONTHS],)
+    return tuple(HORIZON_DAYS.values()) if outcome != "leakage" else (HORIZON_DAYS[EXPLAINED_MONTHS],)
 
 
 def _refits(model: CalibratedRisk) -> int:
@@ -152,7 +173,8 @@ def _possible(predictor: Predictor) -> tuple[Value, ...]:
     if variable.kind == "flag":
         return (False, True)
     if variable.choices:
-        choices = np.array([*variable.choices], dtype=object)
+        choices = np.empty(len(variable.choices), dtype=object)
+        choices[:] = [frozenset({one}) if variable.kind == "multi" else one for one in variable.choices]
         codes = predictor.make({variable.name: choices, "detection": np.ones(len(choices))})
         return tuple(
             {code: choice for code, choice in zip(codes[::-1], choices[::-1], strict=True) if code == code}.values()

@@ -13,7 +13,12 @@ from features.dictionary import VARIABLES, Value
 #: On the link scale; a smaller contribution moves a risk of 20 % by less than 0.2 points.
 HARDLY = 0.01
 
-_POOLED = {"highest": "worst vertebra", "lowest": "lowest of the vertebrae", "sum": "all vertebrae together"}
+_POOLED = {
+    "highest": "worst vertebra",
+    "most": "vertebra with most",
+    "lowest": "lowest of the vertebrae",
+    "sum": "all vertebrae together",
+}
 
 #: Where a derived value was taken from, if that deserves a word: code of the source -> (code of the warning, detail).
 SOURCE_NOTES: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from features.build import Matrix, Outcome, build
+from features.build import MOMENT_OF, Matrix, Outcome, build
 from models import BoostedRisk, CoxRisk, LogisticRisk, Settings
 from models.calibrated import CalibratedRisk
 from models.interface import Learner
@@ -18,6 +18,7 @@ REFITS = 6
 CLASSES: dict[Outcome, dict[Learner, type[LogisticRisk] | type[CoxRisk] | type[BoostedRisk]]] = {
     "leakage": {"logistic": LogisticRisk, "cox": CoxRisk, "boosted": BoostedRisk},
     "refracture": {"cox": CoxRisk, "boosted": BoostedRisk},
+    "refracture-postop": {"cox": CoxRisk, "boosted": BoostedRisk},
 }
 #: Every model there is, for parametrised tests.
 ALL: tuple[tuple[Outcome, Learner], ...] = tuple((outcome, name) for outcome in CLASSES for name in CLASSES[outcome])
@@ -39,7 +40,8 @@ def training_cohort(outcome: Outcome) -> Cohort:
 def fresh_matrix(outcome: Outcome) -> Matrix:
     """Patients whom no model has seen, leaks looked for by CT."""
     found = registry(FRESH, 12)
-    return build(found.columns, outcome, detection="CT" if outcome == "leakage" else None, patient=found.patient)
+    detection = "CT" if outcome == "leakage" else None
+    return build(found.columns, outcome, moment=MOMENT_OF[outcome], detection=detection, patient=found.patient)
 
 
 @cache

@@ -27,7 +27,9 @@ def train(parser: ArgumentParser) -> None:
     add_reading(parser)
     parser.add_argument("--outcome", choices=("leakage", "refracture", "all"), default="all")
     parser.add_argument("--learner", choices=("cox", "logistic", "boosted", "all"), default="all")
-    parser.add_argument("--moment", choices=("preop",), default="preop", help="when the model is asked (preop)")
+    parser.add_argument(
+        "--moment", choices=("preop", "postop"), default="preop", help="when the model is asked (preop)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of folds and resamples (0)")
     parser.add_argument("--engine", choices=("local", "dask"), default="local", help="where the fits run (local)")
     parser.add_argument(
@@ -47,21 +49,21 @@ def train(parser: ArgumentParser) -> None:
 
 def compare(parser: ArgumentParser) -> None:
     """``cemrisk compare``"""
-    parser.add_argument("--outcome", choices=("leakage", "refracture"), help="both by default")
+    parser.add_argument("--outcome", choices=("leakage", "refracture", "refracture-postop"), help="all by default")
     parser.add_argument("--out", type=Path, metavar="FILE.html", help="write a page with the curves over each other")
     parser.add_argument("--json", action="store_true", help="print every metric and paired difference as JSON")
 
 
 def report(parser: ArgumentParser) -> None:
     """``cemrisk report``"""
-    parser.add_argument("outcome", metavar="OUTCOME", help="leakage or refracture")
+    parser.add_argument("outcome", metavar="OUTCOME", help="leakage, refracture or refracture-postop")
     parser.add_argument("version", nargs="?", metavar="VERSION", help="by default the champion, else the challenger")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="the page to write")
 
 
 def promote(parser: ArgumentParser) -> None:
     """``cemrisk promote``"""
-    parser.add_argument("outcome", metavar="OUTCOME", help="leakage or refracture")
+    parser.add_argument("outcome", metavar="OUTCOME", help="leakage, refracture or refracture-postop")
     parser.add_argument("version", nargs="?", metavar="VERSION", help="by default the challenger of the last training")
     parser.add_argument("--force", action="store_true", help="promote although a condition fails; needs --why")
     parser.add_argument("--why", default="", metavar="TEXT", help="kept in the decision record")
@@ -70,7 +72,7 @@ def promote(parser: ArgumentParser) -> None:
 
 def rollback(parser: ArgumentParser) -> None:
     """``cemrisk rollback``"""
-    parser.add_argument("outcome", metavar="OUTCOME", help="leakage or refracture")
+    parser.add_argument("outcome", metavar="OUTCOME", help="leakage, refracture or refracture-postop")
     parser.add_argument("--why", default="", metavar="TEXT", help="kept in the decision record")
     parser.add_argument("--json", action="store_true", help="print the decision record as JSON")
 
@@ -81,7 +83,9 @@ def score(parser: ArgumentParser) -> None:
     add_reading(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="RISKS.csv", help="the file to write")
     parser.add_argument("--detection", choices=("CT", "radiograph"), default="CT", help="how leaks are looked for (CT)")
-    parser.add_argument("--moment", choices=("preop",), default="preop", help="when the model is asked (preop)")
+    parser.add_argument(
+        "--moment", choices=("preop", "postop"), default="preop", help="when the model is asked (preop)"
+    )
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features import outcome as outcomes
-from features.build import Matrix, Outcome, build
+from features.after_surgery import PREDICTORS as SEEN_AFTERWARDS
+from features.build import MOMENT_OF, Matrix, Outcome, build
 from features.errors import TooLittleData
 from features.outcome import CAUSES, ROUTES, Leakage, Refracture
 from training.groups import Labels, groups_of, months_of
@@ -62,7 +63,7 @@ def cohort(columns: Columns, outcome: Outcome, patient_complete: NDArray[np.bool
     order = _stable_order(columns)
     columns = {name: values[order] for name, values in columns.items()}
     complete = np.ones(len(order), dtype=bool) if patient_complete is None else patient_complete[order]
-    found = (_leakage if outcome == "leakage" else _refracture)(columns, complete)
+    found = _leakage(columns, complete) if outcome == "leakage" else _refracture(columns, complete, outcome)
     if not len(found.matrix):
         reasons = ", ".join(f"{reason}: {count}" for reason, count in found.left_out.items() if count)
         raise TooLittleData(f"no row can train {outcome} ({reasons or 'the export has no rows'})")
@@ -84,7 +85,7 @@ def _leakage(columns: Columns, complete: NDArray[np.bool_]) -> Cohort:
     return _with_groups(columns, "leakage", np.flatnonzero(kept), matrix, target.take(kept), left_out)
 
 
-def _refracture(columns: Columns, complete: NDArray[np.bool_]) -> Cohort:
+def _refracture(columns: Columns, complete: NDArray[np.bool_], outcome: Outcome) -> Cohort:
     operation = _codes(columns, ("patient_id", "procedure_date"))
     wanted = {"refracture": columns.get("refracture", _empty(columns))}
     for name in ("refracture_days", "last_seen_days", "died"):
@@ -93,9 +94,22 @@ def _refracture(columns: Columns, complete: NDArray[np.bool_]) -> Cohort:
     first = np.sort(np.unique(operation, return_index=True)[1])
     left_out["row_of_the_patient_rejected"] = np.bincount(operation, ~complete)[operation[first]] > 0
     kept = ~np.any(list(left_out.values()), axis=0)
-    matrix = build(columns, "refracture", patient=operation).take(kept)
-    target = Refracture(target.event_code, target.days, _codes(columns, ("patient_id",))[first])
-    return _with_groups(columns, "refracture", first[kept], matrix, target.take(kept), left_out)
+    if outcome == "refracture-postop":
+        target, too_early = outcomes.at_landmark(target)
+        left_out |= {reason: who & kept for reason, who in too_early.items()}
+        kept &= ~np.any(list(too_early.values()), axis=0)
+    matrix = build(columns, outcome, moment=MOMENT_OF[outcome], patient=operation).take(kept)
+    _refuse_nothing_seen(matrix)
+    target = replace(target, patient=_codes(columns, ("patient_id",))[first])
+    return _with_groups(columns, outcome, first[kept], matrix, target.take(kept), left_out)
+
+
+def _refuse_nothing_seen(matrix: Matrix) -> None:
+    """A postoperative model of an export that says nothing of the operation would be the preoperative one again."""
+    seen = [predictor.name for predictor in SEEN_AFTERWARDS if predictor.name in matrix.columns]
+    if seen and len(matrix) and all(np.isnan(matrix[name]).all() for name in seen):
+        reads = sorted({name for predictor in SEEN_AFTERWARDS for name in predictor.reads})
+        raise TooLittleData(f"nothing is known of after the operation: the export needs some of {', '.join(reads)}")
 
 
 def _with_groups(

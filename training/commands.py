@@ -11,7 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.errors import NotReady, TooLittleData
+from features.build import Outcome, outcomes_at
+from features.dictionary import Moment
+from features.errors import NotReady, TooLittleData, UsageError
 from models.release import OUTCOMES
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def train(arguments: Namespace, store: Store) -> Shown:
 
     job = Job(
         export=arguments.export,
-        outcomes=OUTCOMES if arguments.outcome == "all" else (arguments.outcome,),
+        outcomes=asked_outcomes(arguments.outcome, arguments.moment),
         learner=arguments.learner,
         seed=arguments.seed,
         dictionary=arguments.dictionary,
@@ -45,13 +47,28 @@ def train(arguments: Namespace, store: Store) -> Shown:
     return code, tables.training_json(report) if arguments.json else tables.training_text(report)
 
 
+def asked_outcomes(outcome: str, moment: str) -> tuple[Outcome, ...]:
+    """Which models ``--outcome`` and ``--moment`` mean.
+
+    Raises ``UsageError`` for leakage after surgery: by then it is known.
+    """
+    if moment == "preop":
+        return tuple(one for one in outcomes_at(Moment.PLANNED) if outcome in ("all", one))
+    if outcome == "leakage":
+        raise UsageError("leakage has no model after surgery: the first image shows it. Leave --moment postop out")
+    return outcomes_at(Moment.POSTOP)
+
+
 def compare(arguments: Namespace, store: Store, say: Say) -> Shown:
     """Show what is registered, and write the page if a file is named; raises ``NotReady`` if nothing is."""
     from training import tables
     from training.report import compare as comparing
     from training.report import page
 
-    outcomes = [outcome for outcome in OUTCOMES if arguments.outcome in (None, outcome)]
+    # A registry may well have no model for after surgery: it is missed only if it is asked for.
+    wanted = [outcome for outcome in OUTCOMES if arguments.outcome in (None, outcome)]
+    needed = (arguments.outcome, *outcomes_at(Moment.PLANNED))
+    outcomes = [outcome for outcome in wanted if outcome in needed or store.versions(outcome)]
     if arguments.out:
         page.refuse_unknown_ending(arguments.out)
         page.write(comparing.text(store, outcomes), arguments.out)
@@ -122,12 +139,14 @@ def score(arguments: Namespace, home: Path, say: Say) -> Shown:
         arguments.out,
         home,
         detection=arguments.detection,
+        moment=Moment.PLANNED if arguments.moment == "preop" else Moment.POSTOP,
         dictionary=arguments.dictionary,
         mapping=arguments.mapping,
         progress=lambda done, total: bar("scoring", done, total),
     )
     if scored.ignored:
-        say(f"not looked at, known only after the plan: {', '.join(scored.ignored)}")
+        when = "the plan" if arguments.moment == "preop" else "the first images"
+        say(f"not looked at, known only after {when}: {', '.join(scored.ignored)}")
     for notice in scored.notices:
         say(f"*** {notice}")
     if arguments.json:

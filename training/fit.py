@@ -13,16 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from features.build import PREDICTORS, Outcome, Predictor
+from features.build import PREDICTORS, Outcome, Predictor, outcomes_at
 from features.derived import Floats
-from features.dictionary import fingerprint
+from features.dictionary import Moment, fingerprint
 from features.errors import InputRejected, TooLittleData, UsageError
 from features.registry import Export, read_export
 from models import Card, save
 from models.calibrated import CalibratedRisk
 from models.interface import Learner
 from models.prior import Prior, asked_for
-from models.release import OUTCOMES
 from training.cohort import Cohort, cohort
 from training.draw import show
 from training.engine import Engine
@@ -40,9 +39,11 @@ _STATED_QUANTILES = (0.01, 0.99)
 _SEEDS = range(2**31)
 _RESAMPLES = range(20, 10_001)
 #: The columns that an outcome is read from.
+_COURSE = ("refracture", "refracture_days", "last_seen_days", "died")
 _OUTCOME_COLUMNS: dict[Outcome, tuple[str, ...]] = {
     "leakage": ("leak_routes", "leak_modality"),
-    "refracture": ("refracture", "refracture_days", "last_seen_days", "died"),
+    "refracture": _COURSE,
+    "refracture-postop": _COURSE,
 }
 #: Said at each step: what is being done, and how much of how much.
 Progress = Callable[[str, int, int], None]
@@ -58,7 +59,7 @@ class Job:
     """
 
     export: Path
-    outcomes: tuple[Outcome, ...] = OUTCOMES
+    outcomes: tuple[Outcome, ...] = outcomes_at(Moment.PLANNED)
     learner: str = "all"
     seed: int = 0
     dictionary: Path | None = None

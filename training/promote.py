@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from features.build import Outcome
 from features.errors import GateRefused, NotReady, UsageError
-from models.release import OUTCOMES, write_release
+from models.release import OUTCOMES, training_command, write_release
 
 if TYPE_CHECKING:
     from training.tracking import Store, Version
@@ -29,7 +29,7 @@ SLOPE_LIMITS = (0.80, 1.25)
 OE_LIMITS = (0.85, 1.18)
 AUC_ALARM = 0.85
 #: The horizon at which a refracture model is judged.
-SUFFIX = {"leakage": "", "refracture": "_m12"}
+SUFFIX = {"leakage": "", "refracture": "_m12", "refracture-postop": "_m12"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def _challenger(store: Store, outcome: str) -> Version:
     if found is not None:
         return found
     if not store.versions(outcome):
-        raise NotReady(f"nothing is trained for {outcome} yet: run cemrisk train EXPORT --outcome {outcome}")
+        raise NotReady(f"nothing is trained for {outcome} yet: run {training_command(outcome)}")
     raise GateRefused(f"no version of the last training of {outcome} passes the gate: see cemrisk compare")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.build import Outcome, build
+from features.build import MOMENT_OF, Outcome, build, outcomes_at
 from features.check import REQUIRED_IN_QUESTION
 from features.dictionary import VARIABLES, Moment
 from features.errors import Finding, NotReady, UsageError
@@ -48,7 +48,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An input row as it is scored: its record as known before surgery, and what was found in it."""
+    """An input row as it is scored: its record as known at the moment of the question, and what was found in it."""
 
     row: Row
     record: Mapping[str, Any]
@@ -56,7 +56,7 @@ class Case:
 
     @property
     def usable(self) -> bool:
-        """Whether nothing known before surgery rejects it; a faulty outcome does not matter here."""
+        """Whether nothing known at the moment rejects it; a faulty outcome does not matter here."""
         return not any(found.rejects for found in self.findings)
 
 
@@ -66,11 +66,12 @@ def score(
     home: Path,
     *,
     detection: str = "CT",
+    moment: Moment = Moment.PLANNED,
     dictionary: Path | None = None,
     mapping: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Scored:
-    """Write ``out``, whole or not at all.
+    """Write ``out``, whole or not at all. ``moment``: before surgery (PLANNED) or at the landmark after it (POSTOP).
 
     Raises ``UsageError`` if the folder of ``out`` is not there or ``out`` is one of the files read, ``NotReady`` if
     nothing is released.
@@ -79,12 +80,13 @@ def score(
         raise UsageError("--out: this is a file that is read: name another, or its content would be lost")
     if not out.parent.is_dir():
         raise UsageError("--out: the folder of the file is not there: make it first")
-    releases = load_releases(home)
+    releases = load_releases(home, outcomes_at(moment))
     if not releases:
-        raise NotReady("no model is released yet: run cemrisk train, then cemrisk promote")
+        what, how = ("", "") if moment is Moment.PLANNED else (" for questions after surgery", " --moment postop")
+        raise NotReady(f"no model{what} is released yet: run cemrisk train{how}, then cemrisk promote")
     export = read_export(cases, dictionary=dictionary, mapping=mapping)
-    prepared = [_case(row) for row in export.rows]
-    ignored = sorted(name for name in export.column_of if not _known_before(name))
+    prepared = [_case(row, moment) for row in export.rows]
+    ignored = sorted(name for name in export.column_of if not _known_at(name, moment))
     partial = out.with_name(f".{out.name}.part")
     try:
         _write(partial, prepared, releases, detection, progress)
@@ -114,14 +116,14 @@ def _write(
         os.fsync(file.fileno())
 
 
-def _known_before(name: str) -> bool:
+def _known_at(name: str, moment: Moment) -> bool:
     variable = VARIABLES.get(name)
-    return variable is None or variable.known_at <= Moment.PLANNED
+    return variable is None or variable.known_at <= moment
 
 
-def _case(row: Row) -> Case:
-    record = {name: value for name, value in row.record.items() if _known_before(name)}
-    found = [one for one in row.findings if _known_before(one.variable)]
+def _case(row: Row, moment: Moment) -> Case:
+    record = {name: value for name, value in row.record.items() if _known_at(name, moment)}
+    found = [one for one in row.findings if _known_at(one.variable, moment)]
     spoken_of = {one.variable for one in found}
     found += [
         Finding("required", name, f"{name}: is required and empty")
@@ -152,8 +154,9 @@ def _scored(cases: list[Case], releases: Mapping[Outcome, Release], detection: s
         risks = _leakage(releases["leakage"], [cases[place].record for place in usable], detection)
         for place, row in zip(usable, risks, strict=True):
             cells[place] |= _cells(LEAK_COLUMNS, row)
-    if "refracture" in releases:
-        _add_refracture(cases, releases["refracture"], cells, warnings)
+    for outcome in ("refracture", "refracture-postop"):  # one of them: the releases are those of one moment
+        if outcome in releases:
+            _add_refracture(cases, releases[outcome], cells, warnings)
     if any(
         release.model.card is None or release.model.card.data_status == "synthetic" for release in releases.values()
     ):
@@ -201,7 +204,8 @@ def _add_refracture(
         return
     records = [cases[place].record for place in whole]
     code = _codes(records)
-    margins = release.model.margins(build(to_columns(records), "refracture", patient=code))
+    matrix = build(to_columns(records), release.outcome, moment=MOMENT_OF[release.outcome], patient=code)
+    margins = release.model.margins(matrix)
     columns = []
     for days in HORIZON_DAYS.values():
         columns += [release.model.risk_of(margins, days)[:, None], release.model.interval_of(margins, days)]

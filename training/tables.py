@@ -35,7 +35,7 @@ def compare_table(versions: Sequence[Version]) -> str:
         rows.append(
             [version.version, version.learner, ",".join(version.aliases), "passed" if passed else "no", *numbers]
         )
-    when = "" if outcome == "leakage" else " by 12 months"
+    when = {"leakage": "", "refracture": " by 12 months"}.get(outcome, " by 12 months after the landmark")
     how = " or ".join(_HOW[name] for name in sorted({version.validation for version in versions}, reverse=True))
     return f"{outcome}{when}, out of sample ({how} by patient)\n{_aligned(rows)}"
 

@@ -170,6 +170,14 @@ _DISTRIBUTION = (
         source="BMC Musculoskelet Disord 2022, doi 10.1186/s12891-022-05680-4: 35 and 24 of 59",
     ),
     _after(
+        name="distribution_separated",
+        label="Separated cement",
+        definition="Two separated masses of cement after bilateral puncture",
+        kind="flag",
+        derived=True,
+        derivation="distribution_cf_sp = SP",
+    ),
+    _after(
         name="distribution_grade",
         label="Distribution grade",
         definition="I dense 50 to 75 % of the area of the body, II spongy 50 to 75 %, III dense above 75 %, "
@@ -207,6 +215,14 @@ _DISTRIBUTION = (
         kind="category",
         choices=("interdigitated", "solid_lump", "mixed", "cleft_filling"),
         source="odds ratio of same-level refracture 3.11 for a solid lump (Ma 2021)",
+    ),
+    _after(
+        name="solid_lump",
+        label="Solid lump",
+        definition="The cement lies as a solid lump",
+        kind="flag",
+        derived=True,
+        derivation="cement_pattern = solid_lump",
     ),
     _number_after(
         name="larger_side_fraction",

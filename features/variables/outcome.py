@@ -51,6 +51,16 @@ _LEAKAGE = (
         notes="The day somebody looked, not the day it leaked: that is always day 0.",
     ),
     _leak(
+        name="leak_route",
+        label="Leak known at the landmark",
+        definition="Worst leak known at the landmark of the postoperative model: none, not into a disc, or disc",
+        kind="ordinal",
+        choices=("none", "other", "disc"),
+        derived=True,
+        derivation="leak_routes: disc if it holds D; unknown where a route is unspecified and where "
+        "leak_detected_days is after the landmark of the postoperative model",
+    ),
+    _leak(
         name="leak_compartment",
         label="Leak compartment",
         definition="Where the cement lies",

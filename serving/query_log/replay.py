@@ -6,19 +6,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import orjson
 
-from features.build import Outcome
+from features.build import Outcome, outcomes_at
 from features.errors import CemriskError
 from models.release import find_release
 from serving.answer import answer
 from serving.query_log.entry import canonical
 from serving.query_log.keys import LogKeys
 from serving.query_log.store import Row
-from serving.schema import read_question
-from serving.served import Served
+from serving.schema import MOMENTS, read_question
+from serving.served import Served, section_of
 
 #: ``same``: bit for bit. ``differs``: the software or the processor is another. ``not_possible``: see ``why``.
 Outcomes = Literal["same", "differs", "not_possible"]
@@ -41,7 +41,8 @@ def is_the_question(question: Any, content: Mapping[str, Any], keys: LogKeys) ->
 def replay(question: Mapping[str, Any], content: Mapping[str, Any], home: Path, keys: LogKeys) -> Replay:
     """Ask the models that the record names, wherever they lie below ``home``, in force or not."""
     try:
-        served = {cast(Outcome, name): _served(home, name, model) for name, model in content["models"].items()}
+        models = {_outcome(name, content["moment"]): model for name, model in content["models"].items()}
+        served = {name: _served(home, name, model) for name, model in models.items()}
         found = answer(read_question(question), served, content["id"], content["at"])
     except CemriskError as error:
         return Replay("not_possible", str(error))
@@ -61,5 +62,10 @@ def kept_question(row: Row) -> Any:
     return None if row.kept is None else json.loads(row.kept)
 
 
-def _served(home: Path, outcome: str, model: Mapping[str, Any]) -> Served:
-    return Served.of(find_release(home, cast(Outcome, outcome), model["sha256"], model["by_learner"]))
+def _outcome(section: str, moment: str) -> Outcome:
+    """The outcome whose model filled a section of the answer: at each moment there is one."""
+    return next(outcome for outcome in outcomes_at(MOMENTS[moment]) if section_of(outcome) == section)
+
+
+def _served(home: Path, outcome: Outcome, model: Mapping[str, Any]) -> Served:
+    return Served.of(find_release(home, outcome, model["sha256"], model["by_learner"]))

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import models
-from features.build import Outcome, build
+from features.build import MOMENT_OF, Outcome, build
 from features.outcome import HORIZON_DAYS, ROUTES
 from features.records import to_columns
 from models.interface import Learner
@@ -45,7 +45,7 @@ def numbers(model: models.RiskModel, rows: list[dict[str, Any]], detection: str)
         if model.learner != "cox":
             found |= {f"leak_{route}": column for route, column in zip(ROUTES, model.routes(matrix).T, strict=True)}
         return found
-    matrix = build(to_columns(rows), "refracture", patient=code)
+    matrix = build(to_columns(rows), model.outcome, moment=MOMENT_OF[model.outcome], patient=code)
     return {f"risk_m{months}": model.risk(matrix, days)[code] for months, days in HORIZON_DAYS.items()}
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from features.build import PREDICTORS, Matrix, Outcome, Predictor, build
+from features.build import MOMENT_OF, PREDICTORS, Matrix, Outcome, Predictor, build
 from features.dictionary import VARIABLES
 from features.errors import UsageError
 from features.outcome import HORIZON_DAYS
@@ -115,6 +115,7 @@ def test_a_frame_is_its_patients_one_at_a_time(outcome: Outcome, learner: Learne
         alone = build(
             {name: values[rows] for name, values in found.columns.items()},
             outcome,
+            moment=MOMENT_OF[outcome],
             detection="CT" if outcome == "leakage" else None,
             patient=found.patient[rows],
         )

@@ -311,11 +311,13 @@ def test_an_unreleased_outcome_is_null_and_said(served: Shelf) -> None:
     assert "not_released" in {warning["code"] for warning in found["warnings"]}
 
 
-def test_nothing_released_and_the_moment_after_surgery_are_not_ready(served: Shelf) -> None:
+def test_without_a_model_of_the_moment_nothing_is_ready(served: Shelf) -> None:
     with pytest.raises(NotReady, match="released"):
         _ask(EXAMPLE, {})
+    with pytest.raises(NotReady, match="released"):
+        _ask(EXAMPLE, {"refracture-postop": served["refracture-postop"]})
     with pytest.raises(NotReady, match="after surgery"):
-        _ask({**EXAMPLE, "moment": "postop"}, served)
+        _ask({**EXAMPLE, "moment": "postop"}, {name: served[name] for name in ("leakage", "refracture")})
 
 
 @pytest.mark.parametrize(
@@ -331,7 +333,10 @@ def test_any_learner_may_be_champion(served: Shelf, outcome: Outcome, champion: 
 
 
 def test_models_are_named_with_their_digests(served: Shelf) -> None:
-    told = _ask(EXAMPLE, served)["models"]
+    before, after = _ask(EXAMPLE, served)["models"], _ask({**EXAMPLE, "moment": "postop"}, served)["models"]
+    named = {"leakage": before["leakage"], "refracture": before["refracture"], "refracture-postop": after["refracture"]}
     for outcome, one in served.items():
-        assert told[outcome]["sha256"] == one.model.sha256 and len(told[outcome]["sha256"]) == 64
-        assert set(told[outcome]["by_learner"]) == set(one.release.models)
+        told = named[outcome]
+        assert told["name"] == f"cemrisk-{outcome}"
+        assert told["sha256"] == one.model.sha256 and len(told["sha256"]) == 64
+        assert set(told["by_learner"]) == set(one.release.models)

@@ -143,7 +143,8 @@ def test_what_an_address_does_not_take(client: Client, method: str, path: str) -
     assert response.headers["allow"]
 
 
-def test_after_surgery_there_is_no_model_yet(client: Client) -> None:
+def test_a_registry_without_a_model_for_after_surgery_says_so(served: Mapping[Outcome, Served]) -> None:
+    client = Client(create_app(lambda: {name: served[name] for name in ("leakage", "refracture")}))
     _problem(client.post("/v1/risk", json={**EXAMPLE, "moment": "postop"}), 503, "not_ready")
     _problem(client.get("/v1/models/refracture-postop"), 503, "not_ready")
 

@@ -22,7 +22,7 @@ def client(served: Mapping[Outcome, Served]) -> Client:
     return Client(create_app(lambda: served))
 
 
-@pytest.mark.parametrize("outcome", ["leakage", "refracture"])
+@pytest.mark.parametrize("outcome", ["leakage", "refracture", "refracture-postop"])
 @pytest.mark.parametrize("accept", ["*/*", SVG, "text/html, image/svg+xml, application/json"])
 def test_a_picture_unless_json_is_preferred(client: Client, outcome: str, accept: str) -> None:
     found = client.request("GET", f"/v1/nomogram/{outcome}", headers={"accept": accept})
@@ -31,7 +31,7 @@ def test_a_picture_unless_json_is_preferred(client: Client, outcome: str, accept
     assert "Not for clinical use" in found.text
 
 
-@pytest.mark.parametrize("outcome", ["leakage", "refracture"])
+@pytest.mark.parametrize("outcome", ["leakage", "refracture", "refracture-postop"])
 def test_the_points_are_those_of_the_released_model(
     client: Client, served: Mapping[Outcome, Served], outcome: Outcome
 ) -> None:

@@ -11,6 +11,7 @@ from scipy.special import expit
 
 from features.registry.pseudonym import SIMULATED_PREFIX as SIMULATED_PREFIX
 from training.simulate.course import Course, Hospitals
+from training.simulate.first_images import first_images
 from training.simulate.heights import draw_heights
 from training.simulate.population import LEVELS, VISCOSITIES, Population, truncated_normal
 from training.simulate.quadrature import Floats, normal_scores
@@ -43,13 +44,19 @@ GAPS = {
 CENTRE_GAP_SD, YEARLY_GAP = 0.7, -0.25
 
 
-def complete_columns(people: Population, hospitals: Hospitals, course: Course, rng: np.random.Generator) -> Columns:
-    """Every column of the registry as it really is, one row per vertebra, typed as `features.records` does."""
+def complete_columns(
+    people: Population, hospitals: Hospitals, course: Course, rng: np.random.Generator, later: np.random.Generator
+) -> Columns:
+    """Every column of the registry as it really is, one row per vertebra, typed as `features.records` does.
+
+    ``later`` draws the first images after the operation, so that these leave all other draws alone.
+    """
     per_patient = _identity(people, hospitals, course) | _patient_facts(people, rng) | _plan(people, rng)
     per_patient |= _follow_up(course)
     spread = {name: values[people.patient] for name, values in per_patient.items()}
     by_vertebra = _vertebra_facts(people, rng) | draw_heights(people, rng) | _operation(people, course, rng)
     columns = spread | by_vertebra | _leaks(people, course)
+    columns |= first_images(columns, later)
     return {name: columns[name] for name in COLUMN_ORDER}
 
 
@@ -215,9 +222,11 @@ def _objects(values: Any) -> NDArray[np.object_]:
 COLUMN_ORDER = (
     "patient_id", "centre_id", "procedure_date", "level", "age_years", "sex", "bmi_kg_m2", "smoking", "steroid_use",
     "diabetes", "malignancy", "t_score", "hu_l1", "vitamin_d_nmol_l", "prior_vertebral_fracture", "treated_count",
-    "surgeon_volume", "fvah_mm", "mvh_mm", "pvh_mm", "adj_ah_above_mm", "adj_ah_below_mm", "cortical_disruption",
+    "surgeon_volume", "fvah_mm", "mvh_mm", "pvh_mm", "adj_ah_above_mm", "adj_ah_below_mm", "lka_deg",
+    "cortical_disruption",
     "cortical_disruption_site", "intravertebral_cleft", "basivertebral_foramen", "canal_compromise_pct",
     "procedure", "approach", "cement_product_id", "planned_viscosity", "planned_volume_ml",
-    "anti_osteoporosis_plan", "cement_volume_ml", "endplate_contact", "cement_pattern", "leak_routes",
+    "anti_osteoporosis_plan", "cement_volume_ml", "distribution_abc", "distribution_cf_sp",
+    "endplate_contact", "cement_pattern", "fvah_postop_mm", "lka_postop_deg", "leak_routes",
     "leak_modality", "leak_detected_days", "refracture", "refracture_days", "last_seen_days", "died",
 )  # fmt: skip

@@ -52,6 +52,10 @@ class Course:
     died: Flags  # (n,)
     admin_days: Ints  # (n,) from the operation to the day on which the data were locked
 
+    def pattern(self, people: Population) -> Ints:
+        """(n,) which of `postop_patterns` happened to each patient."""
+        return pattern_of(people, self.leak[:, ROUTES.index("D")], self.contact_both, self.solid_lump)
+
 
 def draw_hospitals(world: World, n_patients: int, rng: np.random.Generator) -> Hospitals:
     """Surgeons nested in centres, patients spread evenly over the surgeons.
@@ -97,14 +101,18 @@ def draw_leaks(
     return leak, leak & (by_ct[:, None] | (rng.random((m, 4)) < seen_on_radiograph(world))), modality
 
 
+def pattern_of(people: Population, disc_leak: Flags, contact: Flags, lump: Flags) -> Ints:
+    """(n,) index into `postop_patterns`: a finding of any vertebra (m,) counts for the patient."""
+    happened = np.stack([people.any_by_patient(found) for found in (disc_leak, contact, lump)], axis=1)
+    return np.asarray(happened @ np.array([4, 2, 1]), dtype=np.int64)  # the order in which `postop_patterns` counts
+
+
 def _race(
     world: World, people: Population, leak: Flags, contact: Flags, lump: Flags, rng: np.random.Generator
 ) -> tuple[Ints, Floats, Floats]:
     """The first of the four events and its day, and the day of death, each (n,)."""
     solved = solve(world)
-    happened = np.stack([people.any_by_patient(leak[:, ROUTES.index("D")]), people.any_by_patient(contact),
-                         people.any_by_patient(lump)], axis=1)  # fmt: skip
-    pattern = (happened @ np.array([4, 2, 1])).astype(np.int64)  # the order in which `postop_patterns` counts
+    pattern = pattern_of(people, leak[:, ROUTES.index("D")], contact, lump)
     frailty = rng.standard_normal(people.size) * world.number("refracture", "frailty_sd", "patient")
     log_hazard = np.column_stack([
         refracture_predictor(world, people) + solved.log_scales + postop_patterns(world)[1][pattern] + frailty[:, None],

@@ -13,7 +13,7 @@ from features.errors import UsageError
 from training.simulate.columns import complete_columns, with_gaps
 from training.simulate.course import FIRST_EVENTS, Course, draw_course, draw_hospitals
 from training.simulate.population import Population, draw_population
-from training.simulate.truth import leak_truth, refracture_truth
+from training.simulate.truth import leak_truth, postop_truth, refracture_truth
 from training.simulate.world import World
 from training.simulate.world_format import ROUTES
 
@@ -27,7 +27,8 @@ class Registry:
 
     ``complete``: the registry without a gap; ``columns``: the same with missing values, as `write` writes it; both
     typed as `features.records.to_columns` (flags 0/1, unknown NaN or None, multi-valued cells frozensets). ``truth``:
-    the true probabilities of the contract's truth.csv, a patient's repeated on its rows. ``happened``: what was drawn
+    the true probabilities of the contract's truth.csv, a patient's repeated on its rows; ``postop_truth``: those of
+    refracture and death from the landmark on, given what the operation did as well. ``happened``: what was drawn
     before imaging, censoring and visits hid part of it: ``leak_B`` ... (0/1), ``first_event`` (same / adjacent /
     remote / death) and ``first_event_days``. ``patient``: 0-based patient of each row.
     """
@@ -35,6 +36,7 @@ class Registry:
     columns: Frame
     complete: Frame
     truth: Mapping[str, NDArray[np.float64]]
+    postop_truth: Mapping[str, NDArray[np.float64]]
     happened: Frame
     patient: NDArray[np.int64]
     world: World
@@ -49,22 +51,24 @@ class Registry:
 def simulate(n_patients: int, seed: int, world: World | None = None) -> Registry:
     """Draw a registry of ``n_patients``; the same arguments give the same registry.
 
-    Covariates, hospitals, course, recording and gaps have random streams of their own, so that a change of one
-    part of the world leaves the others' draws alone. Raises `UsageError` for a count or a seed that is out of range.
+    Covariates, hospitals, course, recording, gaps and first images have random streams of their own, so that a change
+    of one part of the world leaves the others' draws alone. Raises `UsageError` for a count or a seed that is out of
+    range.
     """
     if not 1 <= n_patients <= MOST_PATIENTS:
         raise UsageError(f"the number of patients must be from 1 to {MOST_PATIENTS}")
     if seed < 0:
         raise UsageError("the seed must not be negative")
     world = World.load() if world is None else world
-    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(5)]
+    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(6)]
     people = draw_population(world, n_patients, streams[0])
     hospitals = draw_hospitals(world, n_patients, streams[1])
     course = draw_course(world, people, hospitals, streams[2])
-    complete = complete_columns(people, hospitals, course, streams[3])
+    complete = complete_columns(people, hospitals, course, streams[3], streams[5])
     columns = with_gaps(world, people, hospitals, complete, streams[4])
     truth = leak_truth(world, people) | refracture_truth(world, people)
-    return Registry(columns, complete, truth, _happened(people, course), people.patient, world, seed)
+    postop = postop_truth(world, people, course.pattern(people))
+    return Registry(columns, complete, truth, postop, _happened(people, course), people.patient, world, seed)
 
 
 def _happened(people: Population, course: Course) -> Frame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from features.after_surgery import LANDMARK_DAY
 from training.simulate.effects import (
     death_predictor,
     disc_leak_chance,
@@ -21,7 +22,7 @@ from training.simulate.effects import (
     refracture_predictor,
     solve,
 )
-from training.simulate.population import Population
+from training.simulate.population import Ints, Population
 from training.simulate.quadrature import Floats
 from training.simulate.world import DAYS_PER_MONTH, World
 from training.simulate.world_format import CAUSES, ROUTES
@@ -58,7 +59,25 @@ def refracture_truth(world: World, people: Population) -> dict[str, Floats]:
     """``refracture_any_m3`` ... ``refracture_remote_m24`` and ``death_m3`` ..., each (m,): the patient's on each
     vertebra."""
     horizons = world.horizons_days
-    incidence = cumulative_incidence(world, people, list(horizons.values()))[people.patient]
+    return _by_name(cumulative_incidence(world, people, list(horizons.values()))[people.patient], list(horizons))
+
+
+def postop_truth(world: World, people: Population, pattern: Ints) -> dict[str, Floats]:
+    """``refracture_any_m3`` ... ``death_m24`` as in `refracture_truth`, counted from the landmark, each (m,).
+
+    Probabilities given the preoperative variables, what the operation did (``pattern``, (n,), index into
+    `postop_patterns`) and that nothing had happened by the landmark; only frailty is averaged over, which its survivors
+    have less of.
+    """
+    horizons = world.horizons_days
+    known = np.eye(len(postop_patterns(world)[0]))[pattern]
+    days = [float(LANDMARK_DAY), *(LANDMARK_DAY + day for day in horizons.values())]
+    found = cumulative_incidence(world, people, days, known)
+    reached = 1 - found[:, :1].sum(axis=2, keepdims=True)
+    return _by_name(((found[:, 1:] - found[:, :1]) / reached)[people.patient], list(horizons))
+
+
+def _by_name(incidence: Floats, horizons: list[str]) -> dict[str, Floats]:
     truth: dict[str, Floats] = {}
     for k, name in enumerate(("any", *CAUSES, "death")):
         values = incidence[:, :, :3].sum(axis=2) if name == "any" else incidence[:, :, k - 1]
@@ -67,16 +86,20 @@ def refracture_truth(world: World, people: Population) -> dict[str, Floats]:
     return truth
 
 
-def cumulative_incidence(world: World, people: Population, horizons_days: list[float]) -> Floats:
+def cumulative_incidence(
+    world: World, people: Population, horizons_days: list[float], weights: Floats | None = None
+) -> Floats:
     """(n, horizons, 4): probability that the first event is same / adjacent / remote / death by each horizon.
 
+    ``weights`` (n, 8): of each of `postop_patterns`; without it those that the preoperative variables make likely.
     Given frailty and what happened at the operation the four hazards are Weibull; their competition is integrated on a
     time grid (in each step the first event falls to a cause in proportion to its share of the step's hazard), then
     averaged. Horizons must ascend.
     """
     solved = solve(world)
-    disc = disc_leak_chance(people, leak_log_odds(world, people)[:, ROUTES.index("D")], leak_effect_rule(world))
-    weights = pattern_weights(world, people, disc)
+    if weights is None:
+        disc = disc_leak_chance(people, leak_log_odds(world, people)[:, ROUTES.index("D")], leak_effect_rule(world))
+        weights = pattern_weights(world, people, disc)
     refracture = refracture_predictor(world, people) + solved.log_scales
     death = death_predictor(world, people) + solved.death_log_scale
     found = np.empty((people.size, len(horizons_days), 4))

@@ -16,7 +16,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 import models
-from features.build import build
+from features.build import MOMENT_OF, build
 from features.dictionary import VARIABLES
 from features.outcome import HORIZON_DAYS, ROUTES
 from features.records import to_columns
@@ -43,7 +43,8 @@ def _risks(model: CalibratedRisk, frame: pd.DataFrame, detection: str) -> pd.Dat
         if model.has_routes:
             answer |= dict(zip([f"leak_{route}" for route in ROUTES], model.routes_of(margins).T, strict=True))
         return pd.DataFrame(answer, index=frame.index)
-    margins = model.margins(build(columns, "refracture", patient=patient), with_refits=False)
+    matrix = build(columns, model.outcome, moment=MOMENT_OF[model.outcome], patient=patient)
+    margins = model.margins(matrix, with_refits=False)
     # Patients come in order of first appearance; give each row its patient's place in that order.
     _, first, code = np.unique(patient, return_index=True, return_inverse=True)
     place = np.argsort(np.argsort(first))[code]

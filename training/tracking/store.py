@@ -25,6 +25,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types.schema import DataType, ParamSchema, ParamSpec
 
 from features.errors import NotReady, UsageError
+from models.release import training_command
 
 #: Written into the model folder by name, so that MLflow does not spend seconds to infer it.
 _REQUIREMENTS = ["cemrisk", "numpy", "pandas"]
@@ -210,7 +211,7 @@ class Store:
         """One version; raises ``UsageError`` if there is none of that number, ``NotReady`` if nothing was trained."""
         found = self.versions(outcome)
         if not found:
-            raise NotReady(f"nothing is trained for {outcome} yet: run cemrisk train EXPORT --outcome {outcome}")
+            raise NotReady(f"nothing is trained for {outcome} yet: run {training_command(outcome)}")
         for version in found:
             if version.version == str(number):
                 return version

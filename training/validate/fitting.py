@@ -26,6 +26,7 @@ CLASSES: dict[Learner, type[CalibratedRisk]] = {"logistic": LogisticRisk, "cox":
 LEARNERS: dict[str, tuple[Learner, ...]] = {
     "leakage": ("logistic", "cox", "boosted"),
     "refracture": ("cox", "boosted"),
+    "refracture-postop": ("cox", "boosted"),
 }
 HORIZONS = tuple(HORIZON_DAYS.values())
 
