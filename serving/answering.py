@@ -40,7 +40,8 @@ async def one(
 def computed(question: Any, served: Mapping[Outcome, Served], route: str, key_id: str | None = None) -> Answered:
     """An answer that must not be sent yet: for several at once, which are then kept together."""
     answered_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    asked, refusal = read_question(question), switch.refusal(served)
+    asked = read_question(question)
+    refusal = switch.refusal(served, asked.moment)
     if refusal is not None:
         raise refusal
     found = answer(asked, served, uuid.uuid4().hex, answered_at)

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from features.build import Outcome
+from features.build import Outcome, outcomes_at
+from features.dictionary import Moment
 from features.errors import NotReady, UsageError
 from models.release import OUTCOMES
 from serving import files
@@ -90,10 +91,11 @@ def stamps(home: Path) -> tuple[files.Stamp | None, ...]:
     return tuple(files.stamp(_path(home, outcome)) for outcome in OUTCOMES)
 
 
-def refusal(standing: Mapping[Outcome, Served]) -> Stopped | None:
-    """Why nothing answers, if that is because all that could is stopped."""
-    stopped = getattr(standing, "stopped", {})
-    if standing or not stopped:
+def refusal(standing: Mapping[Outcome, Served], moment: Moment) -> Stopped | None:
+    """Why nothing answers a question of the moment, if that is because all that could is stopped."""
+    could = outcomes_at(moment)
+    stopped = {outcome: one for outcome, one in getattr(standing, "stopped", {}).items() if outcome in could}
+    if not stopped or any(outcome in standing for outcome in could):
         return None
     return Stopped("; ".join(_sentence(outcome, one) for outcome, one in stopped.items()))
 

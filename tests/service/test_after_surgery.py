@@ -18,6 +18,7 @@ from features.records import to_columns
 from serving.app import create_app
 from serving.schema import read_question
 from serving.served import Served
+from serving.switch import Standing, Stop
 from tests.service.client import Client
 from tests.service.questions import EXAMPLE, Change, patient, question, vertebra
 
@@ -159,3 +160,14 @@ def test_the_model_is_listed_with_its_card(client: Client) -> None:
     assert set(client.get("/v1/models").json()["models"]) == {"leakage", "refracture", "refracture-postop"}
     card = client.get("/v1/models/refracture-postop").json()
     assert (card["name"], card["outcome"]) == ("cemrisk-refracture-postop", "refracture-postop")
+
+
+def test_a_stopped_model_stops_the_questions_of_its_moment_only(served: Shelf) -> None:
+    stop = Stop("under review", "2024-01-01T00:00:00Z", "nobody")
+    for stopped, refused in (("refracture-postop", _body()), ("leakage refracture", question())):
+        standing = Standing(served, {name: stop for name in served if name in stopped.split()})
+        client = Client(create_app(lambda standing=standing: standing))
+        found = client.post("/v1/risk", json=refused)
+        assert (found.status_code, found.json()["code"]) == (503, "model_stopped") and "under review" in found.text
+        other = question() if refused["moment"] == "postop" else _body()
+        assert client.post("/v1/risk", json=other).status_code == 200
