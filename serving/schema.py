@@ -29,7 +29,8 @@ MOST_CT_WARNINGS = 256
 FIELDS = ("case_id", "moment", "detection", "patient", "vertebrae", "ct")
 CT_FIELDS = ("code", "level")
 
-_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
+#: What the name of a variable looks like: small words, no run of digits as the number of a patient has.
+_NAME = re.compile(r"(?!.*[0-9]{3})[a-z][a-z0-9]{0,15}(_[a-z0-9]{1,15}){0,5}")
 
 
 @dataclass(frozen=True, slots=True)
