@@ -207,15 +207,16 @@ def _read_bundle(bundle: Path, outcome: Outcome) -> Release:
     return release
 
 
-def find_release(home: Path, outcome: Outcome, champion: str, by_learner: Mapping[str, str]) -> Release:
-    """The bundle whose champion and fellows have these sha256, in force or not.
+def find_release(home: Path, outcome: Outcome, champion: str, version: str, by_learner: Mapping[str, str]) -> Release:
+    """The bundle of this version, in force or not, whose champion and fellows have these sha256.
 
     Raises ``NotReady`` if there is none any more, ``ModelDamaged`` if it is not whole.
     """
     for described in sorted((home / "released" / outcome).glob("[!.]*/release.json")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             found = json.loads(described.read_bytes())
-            if found["sha256"] == dict(by_learner) and found["sha256"][found["champion"]] == champion:
+            named = (found["sha256"][found["champion"]], found["versions"][found["champion"]])
+            if found["sha256"] == dict(by_learner) and named == (champion, version):
                 return _read_bundle(described.parent, outcome)
     raise NotReady(f"the models of {outcome} that answered are no longer among the released ones")
 

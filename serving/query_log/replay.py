@@ -68,4 +68,4 @@ def _outcome(section: str, moment: str) -> Outcome:
 
 
 def _served(home: Path, outcome: Outcome, model: Mapping[str, Any]) -> Served:
-    return Served.of(find_release(home, outcome, model["sha256"], model["by_learner"]))
+    return Served.of(find_release(home, outcome, model["sha256"], model["version"], model["by_learner"]))

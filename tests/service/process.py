@@ -81,10 +81,10 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(home: Path, folder: Path, workers: int = 1) -> Iterator[Running]:
-    """Start the service on a free port; it is stopped at the end if the test did not do it."""
-    port, log = free_port(), folder / "service.log"
-    with log.open("wb") as file:
+def running(home: Path, folder: Path, workers: int = 1, port: int | None = None) -> Iterator[Running]:
+    """Start the service on a free port or this one; it is stopped at the end if the test did not do it."""
+    port, log = port or free_port(), folder / "service.log"
+    with log.open("ab") as file:
         command = [sys.executable, "-c", _START, str(home), str(port), str(workers)]
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=folder, env=dict(os.environ))
     found = Running(f"http://127.0.0.1:{port}", process, log)

@@ -1,0 +1,342 @@
+"""Faults under load, each a function: what clients met, how soon they were answered again, and that nothing was lost.
+
+    python -m benchmarks.faults [--rounds-of all=20,worker=50] [--only worker,disk]
+
+Four clients ask all the time, on kept connections and new ones. After each kind of fault every answer that a client
+received must be in the log as it was sent, and equal to what the models that it names say offline. Writes
+benchmarks/results/faults.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from features.build import Outcome
+from models.release import load_release, put_in_force, write_release
+from serving.answer import answer
+from serving.schema import read_question
+from serving.shelf import Shelf
+from tests.service.load import QUESTIONS, Load, check, load
+from tests.service.process import Running, running
+from tests.service.released import release_all
+
+RESULTS = Path(__file__).parent / "results" / "faults.md"
+WORKERS = 2
+
+
+@dataclass
+class Found:
+    """``recoveries``: seconds from each fault to the first answer after it; the rest counts requests and answers."""
+
+    rounds: int
+    recoveries: list[float] = field(default_factory=list)
+    ends: dict[str, int] = field(default_factory=dict)
+    answers: int = 0
+    records: int = 0
+    note: str = ""
+
+
+Scenario = Callable[[Path, Path, int], Found]
+
+
+def kill_a_worker(home: Path, folder: Path, rounds: int) -> Found:
+    """kill -9 of one of two workers."""
+    return _killing(home, folder, rounds, lambda service: [random.choice(service.workers())])
+
+
+def kill_all_workers(home: Path, folder: Path, rounds: int) -> Found:
+    """kill -9 of all workers at once."""
+    return _killing(home, folder, rounds, lambda service: service.workers())
+
+
+def kill_the_forker(home: Path, folder: Path, rounds: int) -> Found:
+    """kill -9 of the process that workers are forked from, the master of the workers."""
+    return _killing(home, folder, rounds, lambda service: service.forkers())
+
+
+def _killing(home: Path, folder: Path, rounds: int, victims: Callable[[Running], list[int]]) -> Found:
+    found = Found(rounds)
+    with running(home, folder, WORKERS) as service:
+        service.wait_ready()
+        with load(service.url) as asked:
+            for _ in range(rounds):
+                asked.next_answer_after(time.monotonic())
+                killed = victims(service)
+                moment = time.monotonic()
+                for pid in killed:
+                    os.kill(pid, signal.SIGKILL)
+                found.recoveries.append(asked.next_answer_after(moment + 0.001))
+                _until_whole(service, killed)
+        assert service.stop() == 0
+    return _checked(found, asked, home)
+
+
+def _until_whole(service: Running, killed: list[int]) -> None:
+    """As many workers as before, none of them of the dead."""
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        workers = service.workers()
+        if len(workers) == WORKERS and not set(killed) & set(workers + service.forkers()) and service.forkers():
+            return
+        time.sleep(0.02)
+    raise AssertionError("what was killed did not come back: " + service.log.read_text()[-2000:])
+
+
+def kill_the_supervisor(home: Path, folder: Path, rounds: int) -> Found:
+    """kill -9 of ``cemrisk serve`` itself; started again at once, as systemd does."""
+    found = Found(rounds)
+    total = Load("")
+    for _ in range(rounds):
+        with running(home, folder, WORKERS) as service:
+            service.wait_ready()
+            with load(service.url) as asked:
+                asked.next_answer_after(time.monotonic())
+                forkers = service.forkers()
+                service.process.kill()
+                service.process.wait()
+                moment = time.monotonic()
+                while any(Path(f"/proc/{pid}/stat").exists() for pid in forkers):
+                    time.sleep(0.02)
+                with running(home, folder, WORKERS, port=int(service.url.rpartition(":")[2])):
+                    found.recoveries.append(asked.next_answer_after(moment + 0.05))
+            total.answers += asked.answers
+            total.ends += asked.ends
+    return _checked(found, total, home)
+
+
+def stop_under_load(home: Path, folder: Path, rounds: int) -> Found:
+    """SIGTERM: no request that reached the service may be cut. Refused connections are the end of the service."""
+    found = Found(rounds)
+    total = Load("")
+    for _ in range(rounds):
+        with running(home, folder, WORKERS) as service:
+            service.wait_ready()
+            with load(service.url, clients=8) as asked:
+                asked.next_answer_after(time.monotonic() + 0.3)
+                before = time.monotonic()
+                assert service.stop() == 0
+                found.recoveries.append(time.monotonic() - before)
+            total.answers += asked.answers
+            total.ends += asked.ends
+    found.note = "seconds are those to the end"
+    return _checked(found, total, home)
+
+
+def full_disk(home: Path, folder: Path, rounds: int) -> Found:
+    """No file may grow any more (RLIMIT_FSIZE of the workers), for a second; then it may again."""
+
+    def spoil(service: Running) -> None:
+        size = (home / "query_log" / "log.db-wal").stat().st_size
+        for pid in service.workers():
+            _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (min(size, 4096), hard))
+
+    def mend(service: Running) -> None:
+        for pid in service.workers():
+            _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+    return _unwritable(home, folder, rounds, spoil, mend)
+
+
+def locked_database(home: Path, folder: Path, rounds: int) -> Found:
+    """Another program holds the log's database for three seconds."""
+    held: list[sqlite3.Connection] = []
+
+    def spoil(service: Running) -> None:
+        holder = sqlite3.connect(home / "query_log" / "log.db", isolation_level=None, timeout=10)
+        holder.execute("BEGIN IMMEDIATE")
+        held.append(holder)
+
+    def mend(service: Running) -> None:
+        held[-1].execute("ROLLBACK")
+        held.pop().close()
+
+    return _unwritable(home, folder, rounds, spoil, mend, seconds=3.0)
+
+
+def _unwritable(
+    home: Path,
+    folder: Path,
+    rounds: int,
+    spoil: Callable[[Running], None],
+    mend: Callable[[Running], None],
+    seconds: float = 1.0,
+) -> Found:
+    """Nothing but 503 while the log cannot be written."""
+    found = Found(rounds)
+    with running(home, folder, WORKERS) as service:
+        service.wait_ready()
+        with load(service.url) as asked:
+            for _ in range(rounds):
+                asked.next_answer_after(time.monotonic())
+                spoil(service)
+                time.sleep(0.3)  # what was committed before may still be on its way
+                known, refused = len(asked.answers), asked.ends["503"]
+                time.sleep(seconds)
+                assert len(asked.answers) == known, "answered although the log could not be written"
+                assert asked.ends["503"] > refused
+                moment = time.monotonic()
+                mend(service)
+                found.recoveries.append(asked.next_answer_after(moment))
+        assert service.stop() == 0
+    return _checked(found, asked, home)
+
+
+def flip_bits(home: Path, folder: Path, rounds: int) -> Found:
+    """One bit of a bundle flipped: it is refused, or (a file that is not the model's) its answers are the same."""
+    found = Found(rounds)
+    own = Path(shutil.copytree(home, folder / "flipped"))
+    served = Shelf()
+    served.refresh(own)
+    expected = _answers(served)
+    refused = 0
+    for number in range(rounds):
+        file, position, bit = _a_bit(own)
+        before = bytearray(file.read_bytes())
+        after = bytearray(before)
+        after[position] ^= 1 << bit
+        file.write_bytes(after)
+        fresh = Shelf()
+        fresh.refresh(own)
+        if fresh.get():
+            assert _answers(fresh) == expected, f"a damaged bundle was served: {file.name}"
+        else:
+            refused += 1
+        file.write_bytes(before)
+        if number % 200 == 199:
+            print(f"{number + 1} bits", file=sys.stderr)
+    shutil.rmtree(own)
+    found.note = f"{refused} refused, the others changed no answer"
+    return found
+
+
+def _a_bit(home: Path) -> tuple[Path, int, int]:
+    """A bit of a bundle in force: a file first, so that small files have their share."""
+    files = []
+    for outcome in sorted((home / "released").iterdir()):
+        bundle = outcome / (outcome / "current").read_text().split()[0]
+        files += [path for path in sorted(bundle.rglob("*")) if path.is_file() and path.stat().st_size]
+    file = random.choice(files)
+    return file, random.randrange(file.stat().st_size), random.randrange(8)
+
+
+def _answers(shelf: Shelf) -> str:
+    return json.dumps([answer(read_question(one), shelf.get(), "", "") for one in QUESTIONS[:2]])
+
+
+def promotions(home: Path, folder: Path, rounds: int) -> Found:
+    """Another champion and version of leakage each time; no request may fail."""
+    found = Found(rounds)
+    with running(home, folder, WORKERS) as service:
+        service.wait_ready()
+        with load(service.url) as asked:
+            for number in range(rounds):
+                champion = ("boosted", "logistic")[number % 2]
+                version = str(100 + number)
+                moment = time.monotonic()
+                _promote(home, "leakage", champion, version)
+                _until_told(asked, version)
+                found.recoveries.append(time.monotonic() - moment)
+        assert service.stop() == 0
+    assert not asked.ends, asked.ends
+    done = _checked(found, asked, home)
+    done.note = "seconds are those until an answer names the new version"
+    return done
+
+
+def _promote(home: Path, outcome: Outcome, champion: str, version: str) -> None:
+    before = load_release(home, outcome)
+    assert before is not None
+    folders = {learner: home / "models" / outcome / learner for learner in before.models}
+    bundle = write_release(home, outcome, champion, folders, dict.fromkeys(folders, version), "training-2")
+    put_in_force(home, outcome, bundle)
+
+
+def _until_told(asked: Load, version: str) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        for _, body, _ in asked.answers[-20:]:
+            if json.loads(body)["models"]["leakage"]["version"] == version:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the promotion did not take effect")
+
+
+def _checked(found: Found, asked: Load, home: Path) -> Found:
+    counted = check(asked, home)
+    found.answers, found.records = counted["answers"], counted["records"]
+    found.ends = dict(sorted(asked.ends.items()))
+    return found
+
+
+#: Each with its full number of rounds.
+SCENARIOS: dict[str, tuple[Scenario, int]] = {
+    "worker": (kill_a_worker, 50),
+    "all": (kill_all_workers, 20),
+    "forker": (kill_the_forker, 20),
+    "supervisor": (kill_the_supervisor, 20),
+    "stop": (stop_under_load, 20),
+    "disk": (full_disk, 10),
+    "locked": (locked_database, 5),
+    "bits": (flip_bits, 2000),
+    "promotions": (promotions, 50),
+}
+
+
+def main() -> int:
+    """Release, spoil, check, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(SCENARIOS), metavar="NAMES", help="which faults, all by default")
+    parser.add_argument("--rounds-of", default="", metavar="NAME=N,…", help="other numbers of rounds")
+    arguments = parser.parse_args()
+    rounds = {name: full for name, (_, full) in SCENARIOS.items()}
+    rounds |= {name: int(number) for name, _, number in (o.partition("=") for o in arguments.rounds_of.split(",") if o)}
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        released = Path(name) / "released"
+        print("fitting …", file=sys.stderr)
+        release_all(released)
+        for one in arguments.only.split(","):
+            print(f"{one}: {rounds[one]} rounds …", file=sys.stderr)
+            folder = Path(name) / one
+            folder.mkdir()
+            home = Path(shutil.copytree(released, folder / "home"))
+            rows.append(_row(SCENARIOS[one][0], SCENARIOS[one][0](home, folder, rounds[one])))
+            print(rows[-1], file=sys.stderr)
+            RESULTS.write_text(_table(rows))
+    print(_table(rows))
+    return 0
+
+
+def _row(scenario: Scenario, found: Found) -> str:
+    times = sorted(found.recoveries)
+    numbers = f"{statistics.median(times):.2f} | {times[-1]:.2f}" if times else " | "
+    said = (scenario.__doc__ or "").partition("\n")[0].rstrip(".").partition(":")[0]
+    ends = ", ".join(f"{count} {end}" for end, count in found.ends.items()) or "none"
+    note = f"; {found.note}" if found.note else ""
+    return f"| {said}{note} | {found.rounds} | {numbers} | {found.answers} | {ends if found.answers else ''} |"
+
+
+def _table(rows: list[str]) -> str:
+    head = "| fault | rounds | median s | longest s | answers, all logged and right | other ends of requests |"
+    lines = ["Made by `python -m benchmarks.faults`; seconds until the first answer after the fault.", "", head]
+    return "\n".join([*lines, "| --- | ---: | ---: | ---: | ---: | --- |", *rows, ""])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
