@@ -4,7 +4,7 @@
 
 Four clients ask all the time, on kept connections and new ones. After each kind of fault every answer that a client
 received must be in the log as it was sent, and equal to what the models that it names say offline. Writes
-benchmarks/results/faults.md.
+benchmarks/results/faults.md, in which the rows of other runs stay.
 """
 
 from __future__ import annotations
@@ -111,8 +111,9 @@ def kill_the_supervisor(home: Path, folder: Path, rounds: int) -> Found:
                 moment = time.monotonic()
                 while any(Path(f"/proc/{pid}/stat").exists() for pid in forkers):
                     time.sleep(0.02)
+                gone = time.monotonic()
                 with running(home, folder, WORKERS, port=int(service.url.rpartition(":")[2])):
-                    found.recoveries.append(asked.next_answer_after(moment + 0.05))
+                    found.recoveries.append(asked.next_answer_after(gone) + gone - moment)
             total.answers += asked.answers
             total.ends += asked.ends
     return _checked(found, total, home)
@@ -306,7 +307,6 @@ def main() -> int:
     arguments = parser.parse_args()
     rounds = {name: full for name, (_, full) in SCENARIOS.items()}
     rounds |= {name: int(number) for name, _, number in (o.partition("=") for o in arguments.rounds_of.split(",") if o)}
-    rows = []
     with tempfile.TemporaryDirectory() as name:
         released = Path(name) / "released"
         print("fitting …", file=sys.stderr)
@@ -316,11 +316,20 @@ def main() -> int:
             folder = Path(name) / one
             folder.mkdir()
             home = Path(shutil.copytree(released, folder / "home"))
-            rows.append(_row(SCENARIOS[one][0], SCENARIOS[one][0](home, folder, rounds[one])))
-            print(rows[-1], file=sys.stderr)
-            RESULTS.write_text(_table(rows))
-    print(_table(rows))
+            row = _row(SCENARIOS[one][0], SCENARIOS[one][0](home, folder, rounds[one]))
+            print(row, file=sys.stderr)
+            _keep(one, row)
+    print(RESULTS.read_text())
     return 0
+
+
+def _keep(name: str, row: str) -> None:
+    """The newest row of each fault, in the order of ``SCENARIOS``."""
+    stored = RESULTS.with_suffix(".json")
+    rows = json.loads(stored.read_text()) if stored.exists() else {}
+    rows[name] = row
+    stored.write_text(json.dumps(rows, indent=1) + "\n")
+    RESULTS.write_text(_table([rows[one] for one in SCENARIOS if one in rows]))
 
 
 def _row(scenario: Scenario, found: Found) -> str:

@@ -25,6 +25,7 @@ def main(workers: int, listening: int, lifeline: int, told: int) -> int:
     """Fork, replace, and end when asked to or when the supervisor is gone."""
     from serving import service  # the slow part: done once, shared by all workers
 
+    service.prepare()
     gc.collect()
     gc.freeze()  # what is loaded stays; a collector that walked it would copy it into each worker
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -40,6 +41,7 @@ def main(workers: int, listening: int, lifeline: int, told: int) -> int:
                 born[pid] = time.monotonic()
         if _is_asked_to_end(lifeline):
             return _end_all(born, listening, told)
+        service.prepare()
         lives = _buried(born)
         if lives:
             short = min(lives) < SHORT_LIFE_SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -71,7 +72,8 @@ class Guard:
         if self._observe is not None:
             # The pattern, not the path: an address may hold anything, and every new one would make a new time series.
             pattern = getattr(scope.get("route"), "path", "") or "other"  # "" is the mount that we are behind
-            self._observe(pattern, exchange.status, perf_counter() - since)
+            with suppress(OSError):  # metrics lie in files: a full disk must not cost an answer that was given
+                self._observe(pattern, exchange.status, perf_counter() - since)
 
 
 class _Exchange:

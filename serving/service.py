@@ -10,6 +10,7 @@ The only module that imports bentoml and the only one here that reads the enviro
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import socket
@@ -91,7 +92,7 @@ class Service:
     """One worker."""
 
     def __init__(self) -> None:
-        home = Path(os.environ.get("CEMRISK_HOME", ".cemrisk"))
+        home = _home()
         app.state.door = Door(Keyring(home, required=bool(os.environ.get(REQUIRE_KEYS))), limits=Limits.of(os.environ))
         log.begin(LogSettings.of(home, os.environ))
         speak_problems()
@@ -100,6 +101,18 @@ class Service:
 
 
 Service.add_asgi_middleware(EveryPath)  # type: ignore[attr-defined]
+
+
+def prepare() -> None:
+    """What a worker would do before it can answer, done where workers are forked from; again and again, as promotions
+    may have come."""
+    for name in ("_bentoml_impl.server.app", "uvloop", "httptools", "uvicorn.protocols.http.httptools_impl"):
+        importlib.import_module(name)
+    shelf.refresh(_home())
+
+
+def _home() -> Path:
+    return Path(os.environ.get("CEMRISK_HOME", ".cemrisk"))
 
 
 def work(listening: int, lifeline: int, told: int) -> int:
