@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--level", choices=LEVELS, metavar="L1", help="measure this level only (default: all labelled ones)")
     add("--label-value", action="append", default=[], metavar="N", help="label value of --level; or LEVEL=N")
     add("--scheme", choices=("auto", *SCHEMES), default="auto", help="meaning of the label values (%(default)s)")
-    add("--moment", choices=("preop", "postop"), default="preop", help="postop: look for cement (default: %(default)s)")
+    add(
+        "--moment", choices=("preop", "postop"), help="postop: report cement (default: preop; with --registry: by date)"
+    )
     add("--out", type=Path, metavar="FILE", help="write the result here instead of standard output")
     add("--question", type=Path, metavar="CASE.json", help="write this question for /v1/risk, completed, as the result")
     add("--overlay", type=Path, metavar="FILE.png", help="draw the planes, the region and the corners")

@@ -32,8 +32,10 @@ def refuse_overwriting(arguments: argparse.Namespace) -> None:
     read = [
         getattr(arguments, name, None) for name in ("image", "labels", "registry", "dictionary", "mapping", "question")
     ]
-    for name in ("out", "overlay"):
-        target = getattr(arguments, name, None)
+    targets = [(name, getattr(arguments, name, None)) for name in ("out", "overlay")]
+    if arguments.registry is not None and arguments.out is not None:
+        targets.append(("out", provenance_beside(arguments.out)))
+    for name, target in targets:
         if target is None:
             continue
         if target.exists() and any(path is not None and path.exists() and target.samefile(path) for path in read):
@@ -42,27 +44,29 @@ def refuse_overwriting(arguments: argparse.Namespace) -> None:
             raise UsageError(f"--{name}: the folder of the file is not there: make it first")
 
 
+def refuse_unused(arguments: argparse.Namespace) -> None:
+    """Raise ``UsageError`` for an option that would have no effect: whoever gave it expects one."""
+    one_scan = ("labels", "level", "label_value", "overlay", "question")
+    unused = ("dictionary", "mapping") if arguments.registry is None else one_scan
+    given = [f"--{name.replace('_', '-')}" for name in unused if getattr(arguments, name, None)]
+    if given:
+        how = "without --registry" if arguments.registry is None else "with --registry"
+        raise UsageError(f"{', '.join(given)} would not be used {how}: leave it out.")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Runs ``cemrisk ct``; returns 0 or raises a ``CemriskError``."""
+    refuse_unused(arguments)
     refuse_overwriting(arguments)
     with tidy_on_stop():
-        if arguments.registry is not None:
-            return run_registry(
-                arguments.image,
-                arguments.registry,
-                arguments.out,
-                arguments.dictionary,
-                arguments.mapping,
-                arguments.json,
-            )
-        return run_scan(arguments)
+        return run_scan(arguments) if arguments.registry is None else run_registry(arguments)
 
 
 def run_scan(arguments: argparse.Namespace) -> int:
     """One scan to JSON: the report, or the question that it completes."""
     question = _question(arguments.question)
     if question is not None:
-        check(question, arguments.moment)
+        check(question, arguments.moment or "preop")
     with tempfile.TemporaryDirectory(prefix="cemrisk-ct-") as name:
         labels = arguments.labels or make_labels(arguments.image, Path(name) / "labels.nii.gz")
         report = measure_scan(
@@ -71,7 +75,7 @@ def run_scan(arguments: argparse.Namespace) -> int:
             level=arguments.level,
             told=told_values(arguments.level, arguments.label_value),
             scheme=arguments.scheme,
-            moment=arguments.moment,
+            moment=arguments.moment or "preop",
             overlay=arguments.overlay,
             progress=_say_level,
         )
@@ -133,20 +137,34 @@ def told_values(level: str | None, given: list[str]) -> dict[str, int]:
     return told
 
 
-def run_registry(
-    folder: Path, export: Path, out: Path | None, dictionary: Path | None, mapping: Path | None, as_json: bool
-) -> int:
-    """A folder of patients' scans joined to an export: the filled registry as CSV, and what did not match."""
-    read = read_export(export, dictionary=dictionary, mapping=mapping)
-    joined = join(folder, read.accepted, [int(p) for p in read.positions], _progress)
+def run_registry(arguments: argparse.Namespace) -> int:
+    """A folder of patients' scans joined to an export: the filled registry as CSV, and what did not match.
+
+    Beside ``--out`` stands where each filled value comes from, as ``NAME.provenance.json``.
+    """
+    read = read_export(arguments.registry, dictionary=arguments.dictionary, mapping=arguments.mapping)
+    positions = [int(position) for position in read.positions]
+    joined = join(
+        arguments.image, read.accepted, positions, _progress, scheme=arguments.scheme, moment=arguments.moment
+    )
     summary = joined.summary() | {"rows_rejected": [row.position for row in read.rejected]}
+    out, as_json = arguments.out, arguments.json
     if out is not None:
-        _write(_as_csv(joined), out)
+        beside = provenance_beside(out)
+        with whole_file(out) as filled, whole_file(beside) as provenance:
+            filled.write_text(_as_csv(joined), encoding="utf-8")
+            provenance.write_text(json.dumps({"rows": joined.provenance}, indent=1, allow_nan=False), encoding="utf-8")
+        sys.stderr.write(f"wrote {out} and {beside}\n")
     text = json.dumps(summary, indent=2) if as_json else _as_text(summary)
     (sys.stdout if out is not None or as_json else sys.stderr).write(text + "\n")
     if out is None and not as_json:
         sys.stdout.write(_as_csv(joined))
     return 0
+
+
+def provenance_beside(out: Path) -> Path:
+    """Where the provenance of a filled registry stands."""
+    return out.with_name(f"{out.stem}.provenance.json")
 
 
 def _say_level(level: str) -> None:
@@ -175,10 +193,10 @@ def _as_text(summary: Mapping[str, Any]) -> str:
     lines = [
         f"values filled: {summary['filled']}; stated values kept where the scan differs: {summary['kept']}",
         f"rows without a folder of images: {summary['rows_without_scan']}",
-        f"rows whose level was not measured: {summary['rows_without_level']}",
         f"folders without a row (in order of name): {summary['folders_without_row']}",
         f"rows rejected by the check: {summary['rows_rejected']}",
     ]
+    lines += [f"row {entry['row']} not filled: {entry['reason']}" for entry in summary["rows_withheld"]]
     lines += [f"folder {entry['folder']} rejected: {entry['reason']}" for entry in summary["folders_rejected"]]
     lines += [f"row {entry['row']}: {entry['detail']}" for entry in summary["warnings"]]
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from features.ct.labels import Labels, check_grid, neighbour, understand
 from features.ct.limits import Limits, refuse
 from features.ct.measure import Measured, measure_all
 from features.ct.provenance import Json
+from features.ct.raw import Header
 from features.ct.report import build
 from features.ct.sandbox import opened_together
 from features.ct.schemes import LEVELS
@@ -25,6 +26,34 @@ LEAST_MM, LEAST_VOXELS = 4.0, 2
 
 def _quiet(level: str) -> None:
     """No progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """A measured scan, from which the report of either moment is made. ``date`` is in no report."""
+
+    measured: Mapping[str, Measured]
+    failed: Mapping[str, str]
+    header: Header
+    shown: tuple[str, ...]
+    labels: tuple[Labels, Header]
+    warnings: tuple[Json, ...]
+
+    def report(self, moment: str) -> Json:
+        return build(self.measured, self.failed, self.header, self.shown, self.labels, moment, self.warnings)
+
+    @property
+    def levels(self) -> frozenset[str]:
+        """The levels that a report holds."""
+        return frozenset(self.shown) & frozenset(self.measured)
+
+    @property
+    def cemented(self) -> frozenset[str]:
+        return frozenset(level for level, one in self.measured.items() if one.cement is not None)
+
+    @property
+    def date(self) -> str | None:
+        return self.header.date
 
 
 def measure_scan(
@@ -41,7 +70,30 @@ def measure_scan(
 ) -> Json:
     """The report of one or (``level`` None) all labelled vertebrae of a DICOM series, a zip of one, or NIfTI.
 
-    ``told`` maps levels to label values where the file and the schemes do not say. ``overlay`` is a PNG to write.
+    ``overlay`` is a PNG to write; the rest as in ``measure``, which says what is refused.
+    """
+    scanned = measure(image, labels, level=level, told=told, scheme=scheme, limits=limits, progress=progress)
+    report = scanned.report(moment)
+    if overlay is not None:
+        from features.ct.overlay import draw  # matplotlib is slow to import, and most scans are not drawn
+
+        drawn = _drawn(report, scanned.shown)
+        draw({name: scanned.measured[name] for name in drawn if name in scanned.measured}, overlay)
+    return report
+
+
+def measure(
+    image: Path,
+    labels: Path,
+    *,
+    level: str | None = None,
+    told: Mapping[str, int] | None = None,
+    scheme: str = "auto",
+    limits: Limits | None = None,
+    progress: Callable[[str], None] = _quiet,
+) -> Scanned:
+    """All measures of a scan. ``told`` maps levels to label values where the file and the schemes do not say.
+
     Raises ``ImageRejected`` where image or labels cannot be used, do not belong together, or nothing of what was asked
     can be measured; a single vertebra that cannot be measured among several becomes a warning.
     """
@@ -57,14 +109,9 @@ def measure_scan(
                 entry("labels_beside_bone", beside, "The label does not lie well on bone: see the overlay.")
             )
         measured, also_failed = measure_all(scan, usable, wanted, progress)
-        failed |= also_failed
-        _refuse_nothing(shown, measured, failed)
-        report = build(measured, failed, header, shown, (found, marked_header), moment, warnings)
-        if overlay is not None:
-            from features.ct.overlay import draw  # matplotlib is slow to import, and most scans are not drawn
-
-            draw({name: measured[name] for name in _drawn(report, shown) if name in measured}, overlay)
-        return report
+    failed |= also_failed
+    _refuse_nothing(shown, measured, failed)
+    return Scanned(measured, failed, header, shown, (found, marked_header), tuple(warnings))
 
 
 def _shown(found: Labels, level: str | None) -> tuple[str, ...]:
@@ -105,4 +152,4 @@ def _with_neighbours(shown: tuple[str, ...], labelled: tuple[str, ...]) -> tuple
     return tuple(level for level in LEVELS if level in wanted and level in labelled)
 
 
-__all__ = ["Measured", "measure_scan"]
+__all__ = ["Measured", "Scanned", "measure", "measure_scan"]

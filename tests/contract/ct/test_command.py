@@ -136,11 +136,16 @@ def registry(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+def dated(folder: Path, day: str) -> None:
+    (folder / "image.json").write_text(json.dumps({"Modality": "CT", "AcquisitionDate": day}))
+
+
 def test_a_folder_of_scans_fills_the_gaps_of_a_registry(
     trio: tuple[Volume, Volume], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scans = tmp_path / "scans"
     patient_folder(scans, "anna", trio)
+    dated(scans / "anna", "20210301")
     (scans / "bert").mkdir()
     (scans / "nobody").mkdir()
     common = {"centre_id": "c1", "procedure_date": "2021-03-04", "age_years": 71.0, "sex": "female"}
@@ -154,9 +159,9 @@ def test_a_folder_of_scans_fills_the_gaps_of_a_registry(
     assert cemrisk_ct(scans, "--registry", registry(tmp_path / "r.csv", rows), "--out", out, "--json") == 0
     summary = json.loads(capsys.readouterr().out)
     assert summary["rows_without_scan"] == [4]
-    assert summary["rows_without_level"] == [2]
+    assert [(entry["row"], entry["code"]) for entry in summary["rows_withheld"]] == [(2, "level_not_labelled")]
     assert summary["folders_without_row"] == [3]
-    assert [entry["folder"] for entry in summary["folders_rejected"]] == [2]
+    assert [(entry["folder"], entry["code"]) for entry in summary["folders_rejected"]] == [(2, "incomplete")]
     assert summary["kept"] == 1
     assert "anna" not in json.dumps(summary)
     header, first = (line.split(",") for line in out.read_text().splitlines()[:2])
@@ -164,6 +169,12 @@ def test_a_folder_of_scans_fills_the_gaps_of_a_registry(
     assert filled["fvah_mm"] == "30.0"
     assert float(filled["pvh_mm"]) == pytest.approx(26.0, abs=0.6)
     assert filled["intravertebral_cleft"] == "0"
+    (used,) = json.loads((tmp_path / "filled.provenance.json").read_text())["rows"]
+    assert (used["row"], used["level"], used["moment"], used["days_from_procedure"]) == (1, "L1", "preop", -3)
+    assert used["stated_otherwise"] == ["fvah_mm"]
+    assert set(used["filled"]) == {name for name, text in filled.items() if text} - set(rows[0]) - {"treated_count"}
+    for entry in used["filled"].values():
+        assert len(entry["roi_sha256"]) == 16 and entry["source"]["method_version"] and "value" not in entry
 
 
 def test_what_is_read_is_not_overwritten(files: tuple[Path, Path]) -> None:
@@ -221,3 +232,17 @@ def test_a_stopped_command_leaves_nothing_behind(files: tuple[Path, Path], tmp_p
         assert running.wait(timeout=60) == 143
     assert list(temporary.iterdir()) == []
     assert not out.exists() and not list(tmp_path.glob(".out*"))
+
+
+@pytest.mark.parametrize(
+    "unused", [["--labels", "x.nii"], ["--level", "L1"], ["--label-value", "L1=2"], ["--overlay", "x.png"],
+               ["--question", "x.json"]]
+)  # fmt: skip
+def test_options_that_a_registry_would_not_use_are_refused(unused: list[str]) -> None:
+    with pytest.raises(UsageError, match=unused[0]):
+        cemrisk_ct("scans", "--registry", "r.csv", *unused)
+
+
+def test_options_of_a_registry_are_refused_without_one() -> None:
+    with pytest.raises(UsageError, match="--mapping"):
+        cemrisk_ct("ct.nii", "--labels", "l.nii", "--mapping", "map.toml")

@@ -11,17 +11,12 @@ import pytest
 
 import cemrisk
 from features.ct.question import complete
-from features.ct.volume import Volume
 from features.ct.warnings import CT_WARNINGS
 from features.dictionary import VARIABLES, Moment
 from features.errors import UsageError
 from serving.schema import read_question
-from tests.contract.ct.files import write_nifti
-from tests.oracle.ct.phantom import Blob, Vertebra, three
+from tests.contract.ct.conftest import ACROSS, INSIDE
 
-INSIDE = Blob((0.0, 0.0, 0.0), (12.0, 8.0, 10.0))
-#: Through the right wall: about half of it is a leak.
-ACROSS = Blob((22.0, 0.0, 0.0), (5.0, 5.0, 5.0))
 CASE: dict[str, Any] = {
     "patient": {"age_years": 73, "sex": "female"},
     "vertebrae": [{"level": "L1", "procedure": "PVP", "planned_volume_ml": 4.5}],
@@ -29,21 +24,12 @@ CASE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("postop")
-    vertebra = Vertebra(anterior=21.0, posterior=26.0, cement=(INSIDE, ACROSS))
-    scan, labels = three(vertebra, spacing=(1.2, 1.2, 1.2), fine_mm=0.6).render()
-    whole = Volume(scan.voxels.round().astype("int16"), scan.affine)
-    return write_nifti(whole, folder / "ct.nii.gz"), write_nifti(labels, folder / "labels.nii.gz")
-
-
-@pytest.fixture(scope="module")
-def reports(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def reports(treated: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the command line writes of the scan, taken as one from before and as one from after the operation."""
     found = {}
     for moment in ("preop", "postop"):
         out = tmp_path_factory.mktemp("report") / "out.json"
-        arguments = ["ct", files[0], "--labels", files[1], "--moment", moment, "--out", out]
+        arguments = ["ct", treated[0], "--labels", treated[1], "--moment", moment, "--out", out]
         assert cemrisk.main([str(a) for a in arguments]) == 0
         found[moment] = json.loads(out.read_text())
     return found
