@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from features.build import PREDICTORS, Matrix, Predictor
 from features.dictionary import VARIABLES
 from features.outcome import Leakage
-from training import figures
+from training import competing_risks, figures
 from training.cohort import Cohort
 from training.promote import SUFFIX
 from training.report import evaluation, panels
@@ -45,7 +45,12 @@ def show(people: Cohort, result: Validated, flow: Flow) -> Shown:
     if judged is not None:
         title = f"{people.outcome.capitalize()}, {result.learner}: out of sample"
         drawn["summary.png"] = figures.render(panels.summary_figure(judged, result.metrics, title), dots_per_inch=110)
-    return Shown(drawn, {evaluation.NAME: json.dumps(kept, allow_nan=False)})
+    documents = {evaluation.NAME: json.dumps(kept, allow_nan=False)}
+    if not isinstance(people.target, Leakage):
+        documents[competing_risks.NAME] = json.dumps(
+            competing_risks.as_json(people.target, result.detail), allow_nan=False
+        )
+    return Shown(drawn, documents)
 
 
 def figures_of(people: Cohort, result: Validated, looked: Sequence[Look]) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from features.build import Outcome
+from models.release import OUTCOMES
 from serving import keys, switch
 from serving.app import create_app
 from serving.door import Door, GuardedRoute
@@ -202,7 +203,7 @@ def _stop_and_resume(url: str, home: Path, ask: Callable[[], int]) -> None:
     _, text = keys.create(home, "administrator", [Role.ADMINISTER])
     time.sleep(1.0)
     header = {"Authorization": f"Bearer {text}"}
-    for outcome in ("leakage", "refracture"):
+    for outcome in OUTCOMES:
         stopped = httpx.post(f"{url}/v1/models/{outcome}/stop", json={"why": "is checked"}, headers=header)
         assert stopped.json()["why"] == "is checked"
     time.sleep(1.0)
@@ -210,7 +211,7 @@ def _stop_and_resume(url: str, home: Path, ask: Callable[[], int]) -> None:
     told = [httpx.get(f"{url}/readyz") for _ in range(6)]
     assert {one.status_code for one in told} == {503}
     assert all(one.json()["models"]["leakage"]["why"] == "is checked" for one in told)
-    for outcome in ("leakage", "refracture"):
+    for outcome in OUTCOMES:
         assert switch.resume(home, outcome)
     time.sleep(1.0)
     assert {ask() for _ in range(12)} == {200}

@@ -12,7 +12,7 @@ Time to event: ``concordance``, ``concordance_uno``, ``auc_at``, ``brier_at``, `
 
 from training.metrics.agreement import DRAWS, calibration, calibration_at
 from training.metrics.binary import auc, brier, log_loss, risk_distribution, scaled_brier
-from training.metrics.censoring import aalen_johansen, pseudo_observations_at
+from training.metrics.censoring import aalen_johansen, one_minus_kaplan_meier, pseudo_observations_at
 from training.metrics.decision import net_benefit, net_benefit_at
 from training.metrics.summaries import summary, summary_at
 from training.metrics.survival import (
@@ -48,6 +48,7 @@ __all__ = [
     "log_loss_at",
     "net_benefit",
     "net_benefit_at",
+    "one_minus_kaplan_meier",
     "pseudo_observations_at",
     "risk_distribution",
     "risk_distribution_at",

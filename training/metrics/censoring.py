@@ -159,6 +159,14 @@ def aalen_johansen(
     return Incidence(moments, *columns)
 
 
+def one_minus_kaplan_meier(event_code: ArrayLike, days: ArrayLike, times: Iterable[float], event: int = 1) -> Floats:
+    """What is said of ``event`` at ``times`` by whoever takes competing events for censoring: too much.
+
+    Raises TooLittleData for a time beyond follow-up. Shown beside ``aalen_johansen`` to say by how much, never used.
+    """
+    return aalen_johansen(np.where(np.asarray(event_code) == event, 1, 0), days, times).value
+
+
 def _case_indicator(follow_up: FollowUp, horizon_days: float, event: int = 1) -> tuple[StateAt, Floats]:
     state = follow_up.at(float(horizon_days), event)
     return state, state.case.astype(np.float64)

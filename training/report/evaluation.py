@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.build import PREDICTORS, Predictor
-from features.outcome import CAUSES, Leakage, Refracture
+from features.outcome import Leakage, Refracture
 from features.registry import Export
 from models.competing import GRID_DAYS
 from training import metrics
 from training.cohort import Cohort
+from training.competing_risks import EVENTS, event_codes
 from training.report.look import BAR, Look
 from training.validate import any_code
 
@@ -110,19 +111,12 @@ def _incidence(target: Refracture) -> dict[str, Any]:
     """On the models' grid of days: Aalen-Johansen of any refracture and each cause, and one minus Kaplan-Meier."""
     days = [float(day) for day in GRID_DAYS if day <= target.days.max()]
     found: dict[str, Any] = {"days": days, "aalen_johansen": {}, "one_minus_kaplan_meier": {}}
-    codes = {"any": any_code(target)}
-    codes |= {cause: _first(target.event_code, place) for place, cause in enumerate(CAUSES, start=1)}
-    for name, code in codes.items():
+    for name in EVENTS:
+        code = event_codes(target.event_code, name)
         curve = metrics.aalen_johansen(code, target.days, days, cluster=target.patient)
         found["aalen_johansen"][name] = {end: _list(getattr(curve, end)) for end in ("value", "lo", "hi")}
-        # With the competing events censored the same estimator is one minus Kaplan-Meier.
-        naive = metrics.aalen_johansen(np.where(code == 1, 1, 0), target.days, days)
-        found["one_minus_kaplan_meier"][name] = _list(naive.value)
+        found["one_minus_kaplan_meier"][name] = _list(metrics.one_minus_kaplan_meier(code, target.days, days))
     return found
-
-
-def _first(event_code: NDArray[np.intp], wanted: int) -> NDArray[np.intp]:
-    return np.where(event_code == wanted, 1, np.where(event_code > 0, 2, 0))
 
 
 def characteristics(people: Cohort) -> list[dict[str, Any]]:

@@ -256,7 +256,18 @@ def _competing(source: Source) -> dict[str, Any] | None:
         "Cumulative incidence by Aalen and Johansen with death and the other causes competing, and what one minus "
         "Kaplan-Meier would have said, which treats the dead as if they could still fracture. Months above.",
     )
-    return {"rows": rows, "figure": figure}
+    return {"rows": rows, "figure": figure, "calibration": _by_cause(source.competing, names)}
+
+
+def _by_cause(competing: Mapping[str, Any], names: Mapping[str, str]) -> list[tuple[str, int, str, list[str], str]]:
+    """Each event by each horizon: mean predicted incidence, and how it agrees with the observed one or why not."""
+    rows = []
+    for row in competing.get("rows", ()):
+        judged = [row["calibration"].get(name, {}) for name in ("oe", "calibration_slope", "ici")]
+        cells = [panels.interval(one.get("value"), one.get("lo"), one.get("hi"), 3) for one in judged]
+        predicted = "-" if row["predicted"] is None else f"{row['predicted']:.3f}"
+        rows.append((names[row["event"]], row["months"], predicted, cells, row["reason"]))
+    return rows
 
 
 def _model(source: Source) -> dict[str, Any]:

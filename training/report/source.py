@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from features.errors import NotReady
 from models.artifact import Card, load
 from models.calibrated import CalibratedRisk
+from training import competing_risks
 from training.report import evaluation
 
 if TYPE_CHECKING:
     from training.tracking import Store, Version
 
 VALIDATION = "validation.json"
-COMPETING = "competing_risks.json"
 SHAP = "figures/shap_summary.png"
 
 
@@ -58,7 +58,7 @@ def read(store: Store, version: Version) -> Source:
         tags=tags,
         evaluation=read_evaluation(store, version),
         validation=read_validation(store, version),
-        competing=_document(store, version, COMPETING),
+        competing=_document(store, version, competing_risks.NAME),
         shap=store.document(version, SHAP),
     )
 
