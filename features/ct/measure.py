@@ -86,7 +86,12 @@ def measure_one(scan: Volume, labels: Labels, level: str, up: Floats, centre: Fl
     body = separate(label, frame)
     plates = label_plates(body)
     if coarse(body, part):
-        plates = refine_plates(body, plates, part)
+        refined = refine_plates(body, plates, part)
+        plates = (refined[0].plate, refined[1].plate)
+        unsure = [name for name, one in zip(("upper", "lower"), refined, strict=True) if not one.sure]
+        if unsure:
+            detail = f"The scan does not say for sure where the {' and the '.join(unsure)} endplate lie: the label's was kept."
+            warnings.append(("endplate_unsure", detail))
     index, local = _body_voxels(label, body)
     whole = not _cut(scan, labels.volume, label, index)
     density = measure_density(body, part)

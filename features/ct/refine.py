@@ -1,19 +1,23 @@
-"""Endplates of a coarse scan, placed below the size of a voxel by the scan's own grey values.
+"""Endplates placed below the size of a voxel by the scan's own grey values.
 
-With slices of 3 mm the label of a flat endplate can only be right to 1.5 mm, and a wedge of 5 degrees is one step.
-The grey values say more: a voxel that the endplate cuts holds a mixture of disc, cortex and trabecular bone. A model of
-that mixture (a step, a thin bright shell, the voxel's own shape) is fitted to the voxels on both sides of an endplate.
+With slices of 3 mm the label of a flat endplate can only be right to 1.5 mm, and a wedge of 5 degrees is one step; at
+1 mm it is still half a voxel. The grey values say more (``features.ct.edge``). The best explanation is looked for over
+the whole range that the label allows, and looked for again from frames shifted by part of a voxel: where the answers
+differ the scan does not say where the endplate is.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import product
+
 import numpy as np
 from scipy import ndimage
-from scipy.special import ndtr
 
 from features.ct.body import Body, outline
+from features.ct.edge import BLUR, SHELL, THICKNESS, Problem, Steps, fit
 from features.ct.heights import BENDING, Plate, plate_terms
-from features.ct.volume import Floats, Volume
+from features.ct.volume import Floats, Volume, box_of_points
 
 #: Thickness of an endplate with its cortex, mm, and how far it may vary; a coarse scan cannot tell it from its density.
 SHELL_MM, SHELL_SD_MM = 1.2, 0.25
@@ -21,74 +25,79 @@ SHELL_MM, SHELL_SD_MM = 1.2, 0.25
 PRIOR_WEIGHT = 0.05
 #: Bending costs this much more than in the label's fit, by term: hollow plates bend (x², y²), few are skew (y³).
 STIFFNESS = np.array([0.0, 0.0, 0.6, 3.0, 0.0, 0.6, 0.6, 3.0])
-#: Voxels up to this size place an endplate well enough by the label alone, mm.
-REFINE_ABOVE_MM = 1.05
-_MOST_VOXELS = 2500
+#: Finer labels and scans place an endplate well enough by the label alone, mm.
+REFINE_ABOVE_MM = 0.6
+#: An endplate counts as found where fits from shifted frames agree so far, mm and in voxels (the larger counts).
+AGREE_MM, AGREE_VOXELS = 0.5, 0.35
+#: A shell that adds less than this is none, HU.
+FAINTEST_SHELL_HU = 60.0
+_MOST_VOXELS = 1800
+_SEARCH_VOXELS = 500
 
 
-def refine_plates(body: Body, plates: tuple[Plate, Plate], scan: Volume) -> tuple[Plate, Plate]:
-    """``plates`` of the label moved to where the grey values of ``scan`` (HU, around the vertebra) put them.
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """An endplate and whether the scan placed it (``sure``), else it is the label's."""
 
-    A plate is left as it was where the scan shows no shell there, or would move it by more than one voxel.
-    """
+    plate: Plate
+    sure: bool
+
+
+def refine_plates(body: Body, plates: tuple[Plate, Plate], scan: Volume) -> tuple[Refined, Refined]:
+    """``plates`` of the label moved to where the grey values of ``scan`` (HU, around the vertebra) put them."""
     upper, lower = (_refine(body, plate, scan, side) for plate, side in zip(plates, (1.0, -1.0), strict=True))
     return upper, lower
 
 
-def _refine(body: Body, plate: Plate, scan: Volume, side: float) -> Plate:
-    from scipy.optimize import least_squares  # slow to import, and fine scans do not need it
+def _refine(body: Body, plate: Plate, scan: Volume, side: float) -> Refined:
+    found = [_place(body, plate, scan, side, share) for share in (0.0, 1 / 3, -1 / 3)]
+    if any(one is None for one in found):
+        return Refined(plate, False)
+    y = np.linspace(*plate.seen_y, 9)
+    lines = np.stack([one.midline(y) for one in found if one is not None])
+    apart = float(np.ptp(lines, axis=0).max())
+    agreed = max(AGREE_MM, AGREE_VOXELS * float(scan.spacing_mm.max()))
+    if found[0] is None or apart > agreed:
+        return Refined(plate, False)
+    return Refined(found[0], True)
 
-    local, hu = _voxels_near(body, plate, scan, side)
-    if len(hu) < 40:
-        return plate
+
+def _place(body: Body, plate: Plate, scan: Volume, side: float, share: float) -> Plate | None:
+    """The endplate by the grey values, or None where no shell is seen; the frame shifted by ``share`` of a voxel."""
     offsets = _voxel_offsets(body, plate, scan, side)
     reach = float(np.abs(offsets).max())
-    start = _start(plate, local, hu, side, reach)
-    terms = plate_terms(local[:, 0], local[:, 1])
-    weight = np.exp(-((local[:, 0] / 14.0) ** 2) / 2)
-    damping = BENDING * STIFFNESS * np.sqrt(len(hu))
-
-    def residuals(p: Floats) -> Floats:
-        misfit = (_model(p, terms, local[:, 2], side, offsets) - hu) / 40.0 * weight
-        lift = float((terms @ (p[:8] - start[:8])).mean()) / (0.5 * reach)
-        guesses = (p[8:10] - start[8:10]) / (15.0, 10.0)
-        known = np.array([lift, *guesses, (p[11] - SHELL_MM) / SHELL_SD_MM, (p[12] - 0.5) / 0.2])
-        prior = known * PRIOR_WEIGHT * np.sqrt(len(hu))
-        return np.concatenate([misfit, damping * (p[:8] - start[:8]) / max(1.0, reach), prior])
-
-    low = np.concatenate([np.full(8, -np.inf), [-200.0, -500.0, 0.0, 0.4, 0.15]])
-    high = np.concatenate([np.full(8, np.inf), [400.0, 900.0, 3000.0, 2.0, 1.2]])
-    scale = np.concatenate([[1, 0.1, 5e-3, 3e-4, 0.1, 5e-3, 5e-3, 3e-4], [50.0, 50.0, 300.0, 0.3, 0.3]])
-    fits = [
-        least_squares(
-            residuals,
-            np.clip(at, low + 1e-6, high - 1e-6),
-            bounds=(low, high),
-            x_scale=scale,
-            max_nfev=20,
-            loss="soft_l1",
-        )
-        for at in _starts(start, reach)
-    ]
-    fit = min(fits, key=lambda f: float(f.cost))
-    moved = terms @ (fit.x[:8] - plate.coefficients)
-    if fit.x[10] < 60.0 or float(np.abs(moved).mean()) > 2 * reach:
-        return plate
-    return Plate(np.asarray(fit.x[:8]), plate.seen_y)
+    start = plate.coefficients.copy()
+    start[0] += share * 2 * reach
+    local, hu = _voxels_near(body, Plate(start, plate.seen_y), scan, side)
+    if len(hu) < 40:
+        return None
+    problem = _problem(plate, local, hu, side, reach, Steps.of(offsets))
+    fits = [fit(problem, at) for at in _starts(problem, reach)]
+    best, _ = min(fits, key=lambda one: one[1])
+    moved = problem.terms @ (best[:8] - plate.coefficients)
+    if best[SHELL] < FAINTEST_SHELL_HU or float(np.abs(moved).mean()) > 2.5 * reach + 0.5:
+        return None
+    return Plate(np.asarray(best[:8]), plate.seen_y)
 
 
-def _starts(start: Floats, reach: float) -> list[Floats]:
-    """The label's plate, and the same laid level and half a voxel up or down: the stair-steps hide which it is."""
-    starts = [start]
-    for lift in (0.0, -0.5, 0.5):
-        level = start.copy()
-        level[1:8] = 0.0
-        level[0] += lift * reach
-        starts.append(level)
-    return starts
+def _problem(plate: Plate, local: Floats, hu: Floats, side: float, reach: float, steps: Steps) -> Problem:
+    root = float(np.sqrt(len(hu)))
+    surface = BENDING * STIFFNESS * root / max(1.0, reach)
+    known = PRIOR_WEIGHT * root / np.array([15.0, 10.0, np.inf, SHELL_SD_MM, 0.2])
+    return Problem(
+        plate_terms(local[:, 0], local[:, 1]),
+        local[:, 2],
+        hu,
+        np.exp(-((local[:, 0] / 14.0) ** 2) / 2),
+        side,
+        steps,
+        _prior(plate, local, hu, side, reach),
+        np.concatenate([surface, known]),
+        PRIOR_WEIGHT * root / (0.5 * reach),
+    )
 
 
-def _start(plate: Plate, local: Floats, hu: Floats, side: float, reach: float) -> Floats:
+def _prior(plate: Plate, local: Floats, hu: Floats, side: float, reach: float) -> Floats:
     depth = side * (plate.over(local[:, 0], local[:, 1]) - local[:, 2])
     outside, inside = hu[depth < -reach], hu[depth > reach + 1.0]
     soft = float(np.median(outside)) if len(outside) else 60.0
@@ -96,16 +105,26 @@ def _start(plate: Plate, local: Floats, hu: Floats, side: float, reach: float) -
     return np.concatenate([plate.coefficients, [soft, bone, 400.0, SHELL_MM, 0.5]])
 
 
-def _model(p: Floats, terms: Floats, z: Floats, side: float, offsets: Floats) -> Floats:
-    """HU expected of each voxel: ``p`` is the surface (8), HU outside, inside, added by the shell, thickness, blur."""
-    soft, bone, shell, thickness, blur = p[8:]
-    slope = np.hypot(p[1], p[4])
-    outward = side * (z - terms @ p[:8]) / np.sqrt(1 + slope**2)
-    axis = np.arange(-9.0, 9.01, 0.15)
-    table = ndtr((axis[:, None] + offsets) / blur).mean(axis=1)
-    beyond = np.interp(outward, axis, table)
-    beyond_shell = np.interp(outward + thickness, axis, table)
-    return np.asarray(bone + (soft - bone) * beyond + shell * (beyond_shell - beyond))
+def _starts(problem: Problem, reach: float) -> list[Floats]:
+    """The most promising surfaces of a search over lift and tilt, of the label's plate and of one laid level."""
+    few = slice(None, None, max(1, len(problem.z) // _SEARCH_VOXELS))
+    thin = Problem(problem.terms[few], problem.z[few], problem.hu[few], problem.weight[few], problem.side,
+                   problem.steps, problem.prior, problem.stiffness * 0.5, problem.lift_stiffness * 0.5)  # fmt: skip
+    level = np.zeros(8)
+    level[0] = problem.prior[0]
+    tried = []
+    for base, lift, tilt in product((problem.prior[:8], level), np.linspace(-2, 2, 9), (-1.0, 0.0, 1.0)):
+        surface = base.copy()
+        surface[0] += lift * reach
+        surface[1] += tilt * reach / 15.0
+        tried.append(thin.tissues(surface))
+    tried.sort(key=lambda one: one[1])
+    starts = [tried[0][0]]
+    for p, _ in tried[1:]:
+        away = [float(np.abs(thin.terms @ (p - other)[:8]).mean()) for other in starts]
+        if min(away) > 0.45 * reach and len(starts) < 3:
+            starts.append(p)
+    return starts
 
 
 def _voxel_offsets(body: Body, plate: Plate, scan: Volume, side: float) -> Floats:
@@ -120,19 +139,23 @@ def _voxel_offsets(body: Body, plate: Plate, scan: Volume, side: float) -> Float
 
 def _voxels_near(body: Body, plate: Plate, scan: Volume, side: float) -> tuple[Floats, Floats]:
     """Local points and HU of the scan's voxels on both sides of an endplate, away from the body's rim."""
-    index = np.indices(scan.voxels.shape).reshape(3, -1).T.astype(float)
-    local = body.frame.to_local(scan.to_mm(index))
+    inward, beyond = 1.6 * body.spacing_mm + 2.0, 1.2 * body.spacing_mm + 1.0
     grid = body.grid
     rim = ndimage.binary_erosion(outline(body, 0.5 * body.spacing_mm + 0.8))
+    i, j = np.nonzero(rim)
+    z = plate.over(grid.x[i], grid.y[j])
+    slab = np.concatenate([np.stack([grid.x[i], grid.y[j], z + side * by], axis=-1) for by in (-inward, beyond)])
+    box = box_of_points(scan, body.frame.to_mm(slab), 0.0)
+    part = scan.crop(box)
+    local = body.frame.to_local(part.to_mm(np.indices(part.voxels.shape).reshape(3, -1).T))
     i = np.rint((local[:, 0] - grid.x[0]) / grid.step_mm).astype(int)
     j = np.rint((local[:, 1] - grid.y[0]) / grid.step_mm).astype(int)
     fits = (i >= 0) & (i < len(grid.x)) & (j >= 0) & (j < len(grid.y))
     fits[fits] = rim[i[fits], j[fits]]
-    local, hu = local[fits], np.asarray(scan.voxels.reshape(-1)[fits], dtype=float)
+    local, hu = local[fits], np.asarray(part.voxels.reshape(-1)[fits], dtype=float)
     outward = side * (local[:, 2] - plate.over(local[:, 0], local[:, 1]))
     # outside only so far that the next vertebra does not come in
-    near = (outward > -(1.6 * body.spacing_mm + 2.0)) & (outward < 1.2 * body.spacing_mm + 1.0)
-    near &= (hu > -200) & (hu < 1500)
+    near = (outward > -inward) & (outward < beyond) & (hu > -200) & (hu < 1500)
     local, hu = local[near], hu[near]
     stride = max(1, len(hu) // _MOST_VOXELS)
     return local[::stride], hu[::stride]
