@@ -7,6 +7,7 @@ above and below the pedicles; at the pedicles themselves the wall found at the o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,8 +176,22 @@ def _lateral_wall(relative: Floats, grid: Grid) -> Floats:
     known = np.isfinite(offsets)
     if not known.any():
         return np.zeros(len(grid.x))
-    filled = np.interp(grid.x, grid.x[known], offsets[known])
+    filled = _round_corners(grid.x, offsets)
     return np.asarray(ndimage.median_filter(filled, size=max(3, round(5.0 / grid.step_mm) | 1), mode="nearest"))
+
+
+def _round_corners(x: Floats, offsets: Floats) -> Floats:
+    """Unknown offsets (NaN), behind which a pedicle joins, filled: the outline turns forwards as an ellipse does."""
+    known = np.flatnonzero(np.isfinite(offsets))
+    filled: Floats = np.interp(x, x[known], offsets[known])
+    for left, right in pairwise(known):
+        inner, outer = (left, right) if abs(x[left]) <= abs(x[right]) else (right, left)
+        rise = float(offsets[outer] - offsets[inner])
+        if right - left > 1 and rise > 0:
+            gap = slice(left + 1, right)
+            share = (x[gap] - x[inner]) / (x[outer] - x[inner])
+            filled[gap] = offsets[inner] + rise * (1 - np.sqrt(1 - share**2))
+    return filled
 
 
 def _piece_at_origin(mask: Mask, grid: Grid) -> Mask:

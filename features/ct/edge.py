@@ -13,7 +13,7 @@ from scipy.special import ndtr
 
 from features.ct.volume import Floats
 
-#: What the model adds to the surface's eight terms: HU outside, inside, added by the shell; its thickness, the blur (mm).
+#: Parameters after the surface's eight: HU outside, inside, added by the shell; the shell's thickness and the blur, mm.
 SOFT, BONE, SHELL, THICKNESS, BLUR = range(8, 13)
 #: HU by which a voxel may miss the model before it counts as an outlier.
 MISFIT_HU = 40.0
@@ -25,7 +25,7 @@ _AXIS = np.arange(-12.0, 12.01, 0.15)
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Share of a voxel beyond a plane, by the signed distance of its centre (``_AXIS``, mm) and by blur (``_BLURS``)."""
+    """Share of a voxel beyond a plane, by blur (``_BLURS``, mm) and by distance of its centre (``_AXIS``, mm)."""
 
     shares: Floats
 
@@ -46,8 +46,10 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Voxels beside one endplate: the surface's ``terms`` (n, 8) and local ``z`` (n,) at their centres, their ``hu`` and
-    ``weight``; ``side`` is 1 above, -1 below. ``prior`` (13,) is held to by ``stiffness`` (13,), ``lift_mm`` to its mean.
+    """Voxels beside one endplate, all (n,): ``terms`` (n, 8) and local ``z`` of their centres, ``hu`` and ``weight``.
+
+    ``side`` is 1 above the body, -1 below. The parameters are held to ``prior`` (13,) by ``stiffness`` (13,), the mean
+    height of the surface by ``lift_stiffness``.
     """
 
     terms: Floats

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from features.ct.body import Body, outline, separate
@@ -16,13 +15,14 @@ from features.ct.density import Density, measure_density
 from features.ct.frame import body_centre, estimate_frame, unit
 from features.ct.heights import Heights, Plate, label_plates, measure_heights
 from features.ct.labels import Labels, neighbour, scan_box
+from features.ct.pieces import piece_box, piece_of, pieces
 from features.ct.refine import REFINE_ABOVE_MM, refine_plates
 from features.ct.shell import Shell, cleft_volume_ml, measure_shell
 from features.ct.volume import Array, Floats, Volume, grow
 from features.errors import ImageRejected
 
 #: Changes with every change of a measure's definition.
-METHOD_VERSION = "1"
+METHOD_VERSION = "2"
 _SCAN_MARGIN_MM = 22.0
 _AT_ONCE = 2
 
@@ -54,13 +54,15 @@ def measure_all(
     scan: Volume, labels: Labels, levels: tuple[str, ...], progress: Callable[[str], None]
 ) -> tuple[dict[str, Measured], dict[str, str]]:
     """Measures of ``levels``, and for each level that could not be measured the reason."""
-    centres = {level: body_centre(_label(labels, level)) for level in labels.boxes}
+    labels, found_pieces = pieces(labels)
+    centres = {level: body_centre(piece_of(labels, level)) for level in labels.boxes}
     measured: dict[str, Measured] = {}
     failed: dict[str, str] = {}
 
     def attempt(level: str) -> Measured | str:
         try:
-            return measure_one(scan, labels, level, _up(level, centres), centres[level])
+            warnings = found_pieces[level].warnings
+            return measure_one(scan, labels, level, _up(level, centres), centres[level], warnings)
         except ImageRejected as error:
             return str(error)
 
@@ -75,14 +77,19 @@ def measure_all(
     return measured, failed
 
 
-def measure_one(scan: Volume, labels: Labels, level: str, up: Floats, centre: Floats) -> Measured:
-    """Measures of one level; ``up`` points roughly to its head end, ``centre`` is a point in its body (RAS mm)."""
-    label, warnings = _one_piece(_label(labels, level))
+def measure_one(
+    scan: Volume, labels: Labels, level: str, up: Floats, centre: Floats, warnings: Sequence[tuple[str, str]] = ()
+) -> Measured:
+    """Measures of one level; ``up`` points roughly to its head end, ``centre`` is a point in its body (RAS mm).
+
+    The boxes of ``labels`` hold one piece each (``pieces``); ``warnings`` are those known so far.
+    """
+    label, warned = piece_of(labels, level), list(warnings)
     box = scan_box(scan, labels, level, _SCAN_MARGIN_MM)
     part = scan.crop(box).as_float()
     frame = estimate_frame(label, centre, up)
     if not frame.has_arch:
-        warnings.append(("no_arch", "The label holds no arch: front and back were taken from the scanner's axes."))
+        warned.append(("no_arch", "The label holds no arch: front and back were taken from the scanner's axes."))
     body = separate(label, frame)
     plates = label_plates(body)
     if coarse(body, part):
@@ -90,8 +97,9 @@ def measure_one(scan: Volume, labels: Labels, level: str, up: Floats, centre: Fl
         plates = (refined[0].plate, refined[1].plate)
         unsure = [name for name, one in zip(("upper", "lower"), refined, strict=True) if not one.sure]
         if unsure:
-            detail = f"The scan does not say for sure where the {' and the '.join(unsure)} endplate lie: the label's was kept."
-            warnings.append(("endplate_unsure", detail))
+            where = " and the ".join(unsure)
+            detail = f"The scan does not say for sure where the {where} endplate lies: the label's was kept."
+            warned.append(("endplate_unsure", detail))
     index, local = _body_voxels(label, body)
     whole = not _cut(scan, labels.volume, label, index)
     density = measure_density(body, part)
@@ -106,10 +114,10 @@ def measure_one(scan: Volume, labels: Labels, level: str, up: Floats, centre: Fl
         shell=measure_shell(body, part, trabecular),
         cleft_ml=cleft_volume_ml(body, part, trabecular),
         cement=measure_cement(body, part, label, lambda: _others(labels, level), trabecular),
-        index=index + np.array([p.start for p in _label_box(labels, level)]),
+        index=index + np.array([p.start for p in piece_box(labels, level)]),
         scan=part,
         box_start=(box[0].start, box[1].start, box[2].start),
-        warnings=tuple(warnings),
+        warnings=tuple(warned),
     )
 
 
@@ -118,37 +126,12 @@ def coarse(body: Body, part: Volume) -> bool:
     return max(body.spacing_mm, float(part.spacing_mm.max())) > REFINE_ABOVE_MM
 
 
-def _label_box(labels: Labels, level: str) -> tuple[slice, slice, slice]:
-    return grow(labels.boxes[level], 2, labels.volume.voxels.shape)
-
-
-def _label(labels: Labels, level: str) -> Volume:
-    """0/1 around one level."""
-    part = labels.volume.crop(_label_box(labels, level))
-    return replace(part, voxels=(np.asarray(part.voxels) == labels.values[level]).astype(np.float32))
-
-
 def _others(labels: Labels, level: str) -> Volume:
     """0/1 of the neighbouring levels within reach of this one."""
     box = grow(labels.boxes[level], 30.0 / labels.volume.spacing_mm, labels.volume.voxels.shape)
     part = labels.volume.crop(box)
     near = [labels.values[n] for step in (-1, 1) if (n := neighbour(level, step)) in labels.values and n is not None]
     return replace(part, voxels=np.isin(part.voxels, near).astype(np.float32))
-
-
-def _one_piece(label: Volume) -> tuple[Volume, list[tuple[str, str]]]:
-    """The largest piece of the label; says so where more than 2 % of it lie elsewhere."""
-    pieces, count = ndimage.label(label.voxels > 0, structure=np.ones((3, 3, 3)))
-    if count <= 1:
-        return label, []
-    sizes = np.bincount(pieces.reshape(-1))[1:]
-    largest = (pieces == 1 + int(np.argmax(sizes))).astype(np.float32)
-    if sizes.max() >= 0.98 * sizes.sum():
-        return replace(label, voxels=largest), []
-    detail = (
-        f"The label is in {count} pieces; the largest, {100 * sizes.max() / sizes.sum():.0f} % of it, was measured."
-    )
-    return replace(label, voxels=largest), [("label_not_one_piece", detail)]
 
 
 def _up(level: str, centres: Mapping[str, Floats]) -> Floats:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from scipy import ndimage
 
 from features.ct.body import Body, outline
-from features.ct.edge import BLUR, SHELL, THICKNESS, Problem, Steps, fit
+from features.ct.edge import SHELL, Problem, Steps, fit
 from features.ct.heights import BENDING, Plate, plate_terms
 from features.ct.volume import Floats, Volume, box_of_points
 
@@ -23,14 +22,22 @@ from features.ct.volume import Floats, Volume, box_of_points
 SHELL_MM, SHELL_SD_MM = 1.2, 0.25
 #: Weight of what is known beforehand (the label is right on average, tissues look the same all around) per voxel.
 PRIOR_WEIGHT = 0.05
-#: Bending costs this much more than in the label's fit, by term: hollow plates bend (x², y²), few are skew (y³).
-STIFFNESS = np.array([0.0, 0.0, 0.6, 3.0, 0.0, 0.6, 0.6, 3.0])
+#: Bending costs so much of what it does in the label's fit, by term: hollow plates bend (x², y²), few are skew (y³).
+STIFFNESS = np.array([0.0, 0.0, 0.45, 3.0, 0.0, 0.45, 0.45, 3.0])
 #: Finer labels and scans place an endplate well enough by the label alone, mm.
 REFINE_ABOVE_MM = 0.6
+#: The fit is repeated from starts so far beside the label's plate, in voxels.
+SHIFTS_VOXELS = (0.0, 1 / 3, -1 / 3)
 #: An endplate counts as found where fits from shifted frames agree so far, mm and in voxels (the larger counts).
 AGREE_MM, AGREE_VOXELS = 0.5, 0.35
+#: An endplate farther than this from the label's is another structure, voxels.
+FARTHEST_VOXELS = 1.5
 #: A shell that adds less than this is none, HU.
 FAINTEST_SHELL_HU = 60.0
+#: Nearer to the rim than this and most of a voxel, the wall's cortex mixes in.
+_WALL_MM = 1.2
+#: The label's skew terms (y³, x²y) are its stair-steps.
+_NOT_SKEW = np.array([1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0])
 _MOST_VOXELS = 1800
 _SEARCH_VOXELS = 500
 
@@ -50,10 +57,10 @@ def refine_plates(body: Body, plates: tuple[Plate, Plate], scan: Volume) -> tupl
 
 
 def _refine(body: Body, plate: Plate, scan: Volume, side: float) -> Refined:
-    found = [_place(body, plate, scan, side, share) for share in (0.0, 1 / 3, -1 / 3)]
+    found = [_place(body, plate, scan, side, share) for share in SHIFTS_VOXELS]
     if any(one is None for one in found):
         return Refined(plate, False)
-    y = np.linspace(*plate.seen_y, 9)
+    y = np.linspace(*found[0].seen_y, 9) if found[0] else np.zeros(0)
     lines = np.stack([one.midline(y) for one in found if one is not None])
     apart = float(np.ptp(lines, axis=0).max())
     agreed = max(AGREE_MM, AGREE_VOXELS * float(scan.spacing_mm.max()))
@@ -65,24 +72,31 @@ def _refine(body: Body, plate: Plate, scan: Volume, side: float) -> Refined:
 def _place(body: Body, plate: Plate, scan: Volume, side: float, share: float) -> Plate | None:
     """The endplate by the grey values, or None where no shell is seen; the frame shifted by ``share`` of a voxel."""
     offsets = _voxel_offsets(body, plate, scan, side)
-    reach = float(np.abs(offsets).max())
+    reach, steps = float(np.abs(offsets).max()), Steps.of(offsets)
     start = plate.coefficients.copy()
     start[0] += share * 2 * reach
-    local, hu = _voxels_near(body, Plate(start, plate.seen_y), scan, side)
-    if len(hu) < 40:
-        return None
-    problem = _problem(plate, local, hu, side, reach, Steps.of(offsets))
-    fits = [fit(problem, at) for at in _starts(problem, reach)]
-    best, _ = min(fits, key=lambda one: one[1])
-    moved = problem.terms @ (best[:8] - plate.coefficients)
-    if best[SHELL] < FAINTEST_SHELL_HU or float(np.abs(moved).mean()) > 2.5 * reach + 0.5:
-        return None
-    return Plate(np.asarray(best[:8]), plate.seen_y)
+    at, found = Plate(start, plate.seen_y), plate
+    for _ in range(2):
+        local, hu = _voxels_near(body, at, scan, side)
+        if len(hu) < 40:
+            return None
+        problem = _problem(found, local, hu, side, reach, steps)
+        fits = [fit(problem, one) for one in _starts(problem, reach)]
+        best, _ = min(fits, key=lambda one: one[1])
+        moved = float(np.abs(problem.terms @ (best[:8] - found.coefficients)).mean())
+        if best[SHELL] < FAINTEST_SHELL_HU:
+            return None
+        at = found = Plate(np.asarray(best[:8]), (float(local[:, 1].min()), float(local[:, 1].max())))
+        if moved < reach:
+            break
+    away = float(np.abs(problem.terms @ (found.coefficients - plate.coefficients)).mean())
+    return found if away <= FARTHEST_VOXELS * 2 * reach + 0.5 else None
 
 
 def _problem(plate: Plate, local: Floats, hu: Floats, side: float, reach: float, steps: Steps) -> Problem:
     root = float(np.sqrt(len(hu)))
-    surface = BENDING * STIFFNESS * root / max(1.0, reach)
+    surface = BENDING * STIFFNESS * root
+    surface[[3, 7]] /= max(1.0, reach)
     known = PRIOR_WEIGHT * root / np.array([15.0, 10.0, np.inf, SHELL_SD_MM, 0.2])
     return Problem(
         plate_terms(local[:, 0], local[:, 1]),
@@ -102,7 +116,7 @@ def _prior(plate: Plate, local: Floats, hu: Floats, side: float, reach: float) -
     outside, inside = hu[depth < -reach], hu[depth > reach + 1.0]
     soft = float(np.median(outside)) if len(outside) else 60.0
     bone = float(np.median(inside)) if len(inside) else float(np.median(hu))
-    return np.concatenate([plate.coefficients, [soft, bone, 400.0, SHELL_MM, 0.5]])
+    return np.concatenate([plate.coefficients * _NOT_SKEW, [soft, bone, 400.0, SHELL_MM, 0.5]])
 
 
 def _starts(problem: Problem, reach: float) -> list[Floats]:
@@ -113,7 +127,7 @@ def _starts(problem: Problem, reach: float) -> list[Floats]:
     level = np.zeros(8)
     level[0] = problem.prior[0]
     tried = []
-    for base, lift, tilt in product((problem.prior[:8], level), np.linspace(-2, 2, 9), (-1.0, 0.0, 1.0)):
+    for base, lift, tilt in product((problem.prior[:8], level), np.linspace(-3, 3, 13), (-1.0, 0.0, 1.0)):
         surface = base.copy()
         surface[0] += lift * reach
         surface[1] += tilt * reach / 15.0
@@ -141,13 +155,13 @@ def _voxels_near(body: Body, plate: Plate, scan: Volume, side: float) -> tuple[F
     """Local points and HU of the scan's voxels on both sides of an endplate, away from the body's rim."""
     inward, beyond = 1.6 * body.spacing_mm + 2.0, 1.2 * body.spacing_mm + 1.0
     grid = body.grid
-    rim = ndimage.binary_erosion(outline(body, 0.5 * body.spacing_mm + 0.8))
+    rim = outline(body, _WALL_MM + 0.9 * body.spacing_mm)
     i, j = np.nonzero(rim)
     z = plate.over(grid.x[i], grid.y[j])
     slab = np.concatenate([np.stack([grid.x[i], grid.y[j], z + side * by], axis=-1) for by in (-inward, beyond)])
     box = box_of_points(scan, body.frame.to_mm(slab), 0.0)
     part = scan.crop(box)
-    local = body.frame.to_local(part.to_mm(np.indices(part.voxels.shape).reshape(3, -1).T))
+    local = body.frame.to_local(part.to_mm(np.indices(part.voxels.shape).reshape(3, -1).T.astype(float)))
     i = np.rint((local[:, 0] - grid.x[0]) / grid.step_mm).astype(int)
     j = np.rint((local[:, 1] - grid.y[0]) / grid.step_mm).astype(int)
     fits = (i >= 0) & (i < len(grid.x)) & (j >= 0) & (j < len(grid.y))

@@ -62,6 +62,9 @@ CT_WARNINGS: Mapping[str, CtWarning] = MappingProxyType(
         "sclerosis": CtWarning("sclerotic bone was left out of the region of the CT value", "ct_value_hu"),
         "gas": CtWarning("gas was left out of the region of the CT value", "ct_value_hu"),
         "no_ct_value": CtWarning("too little trabecular bone was left for a CT value", "ct_value_hu"),
+        "endplate_unsure": CtWarning(
+            "the scan does not show for sure where an endplate lies: heights are those of the label"
+        ),
         "few_slices": CtWarning(
             "the body is only a few voxels tall: its CT value holds some of its endplates", "ct_value_hu"
         ),

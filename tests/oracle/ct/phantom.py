@@ -182,9 +182,7 @@ class Scene:
         """Scan (float32 HU) and labels (uint8)."""
         turn = rotation(*self.turn)
         affine, shape = self._grid(turn)
-        counts = [max(2, int(np.ceil(step / self.fine_mm))) for step in self.spacing]
-        parts = np.meshgrid(*[(np.arange(n) + 0.5) / n - 0.5 for n in counts], indexing="ij")
-        offsets = np.stack(parts, axis=-1).reshape(-1, 3)
+        offsets = self._offsets()
         index = np.indices(shape).reshape(3, -1).T.astype(float)
         hu, label = self._at(index @ affine[:3, :3].T + affine[:3, 3], turn)
         mixed = self._mixed(hu.reshape(shape), index @ affine[:3, :3].T + affine[:3, 3], turn)
@@ -195,6 +193,14 @@ class Scene:
         hu, label = hu.reshape(shape), label.reshape(shape)
         noise = np.random.default_rng(self.seed).normal(0, self.noise_hu, shape) if self.noise_hu else 0.0
         return Volume((hu + noise).astype(np.float32), affine), Volume(label, affine)
+
+    def _offsets(self) -> Floats:
+        """Points (n, 3) spread over one voxel, as shares of it; no two share a coordinate."""
+        count = int(np.clip(np.prod([np.ceil(step / self.fine_mm) for step in self.spacing]), 8, 96))
+        if max(self.spacing) > 0.6:
+            count = max(count, 32)
+        golden = 1.2207440846057596  # the root of g**4 = g + 1: its powers spread points evenly in three dimensions
+        return (np.arange(1, count + 1)[:, None] * golden ** -np.arange(1.0, 4.0) + 0.5) % 1.0 - 0.5
 
     def _mixed(self, hu: np.ndarray, world: Floats, turn: Floats) -> np.ndarray:
         """Voxels (flat) that may hold more than one tissue: beside a change of value, or within reach of a shell."""
