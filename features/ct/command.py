@@ -68,7 +68,7 @@ def run_scan(arguments: argparse.Namespace) -> int:
     if question is not None:
         check(question, arguments.moment or "preop")
     with tempfile.TemporaryDirectory(prefix="cemrisk-ct-") as name:
-        labels = arguments.labels or make_labels(arguments.image, Path(name) / "labels.nii.gz")
+        labels = arguments.labels or make_labels(arguments.image, Path(name))
         report = measure_scan(
             arguments.image,
             labels,
