@@ -25,6 +25,13 @@ def test_the_report_can_be_read_by_everybody(outcome: str, version: str, tmp_pat
     assert violations(out) == []
 
 
+def test_the_comparison_can_be_read_by_everybody(tmp_path: Path) -> None:
+    out = tmp_path / "compare.html"
+    with at_home(trained().home):
+        assert cemrisk.main(["compare", "--out", str(out)]) == 0
+    assert violations(out) == []
+
+
 def test_axe_would_object(tmp_path: Path) -> None:
     out = tmp_path / "bad.html"
     out.write_text("<html><body><img src='x.png'><p style='color:#ddd'>pale</p></body></html>")

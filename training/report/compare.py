@@ -53,6 +53,8 @@ def contrast_rows(training: Training) -> list[list[str]]:
 
 #: Of these paired differences exist: distances such as the ICI have no influence terms.
 CONTRASTED = (*(one for one in SHOWN if one[0] != "ici"), ("net_benefit_20", "Net benefit at 20 %"))
+#: Those that are drawn.
+_DRAWN = {"log_loss": "log loss", "auc": "AUC", "scaled_brier": "scaled Brier", "net_benefit_20": "net benefit, 20 %"}
 
 
 def text(store: Store, outcomes: Sequence[str]) -> str:
@@ -82,7 +84,8 @@ def _training_facts(store: Store, training: Training) -> dict[str, Any]:
         "horizon": "" if training.outcome == "leakage" else "by 12 months, ",
         "versions": [_version(version) for version in training.versions],
         "contrasts": contrast_rows(training),
-        "figures": _figures(training.outcome, kept),
+        "differences": _differences(training),
+        "figures": _figures(kept),
         "without": [name for name in evaluations if name not in kept],
     }
 
@@ -112,7 +115,23 @@ def _version(version: Version) -> dict[str, Any]:
     }
 
 
-def _figures(outcome: str, evaluations: Mapping[str, Mapping[str, Any]]) -> list[Picture]:
+def _differences(training: Training) -> Picture | None:
+    """The paired differences as a picture; None without any."""
+    if not training.contrasts:
+        return None
+    pairs = {f"{one['first']} - {one['second']}": one["metrics"] for one in training.contrasts}
+    words = (
+        f"Paired differences of {', '.join(_DRAWN.values())} between {'; '.join(pairs)}, each with its interval and "
+        "the line of no difference. The numbers stand in the table."
+    )
+    return page.drawn(
+        panels.contrast_figure(pairs, _DRAWN),
+        words,
+        "Paired differences, first minus second, with 95 % intervals; dotted: no difference.",
+    )
+
+
+def _figures(evaluations: Mapping[str, Mapping[str, Any]]) -> list[Picture]:
     """Curves of all learners over each other, one picture for each horizon that all have."""
     horizons = [{one["suffix"]: one for one in kept["horizons"]} for kept in evaluations.values()]
     shared = [suffix for suffix in horizons[0] if all(suffix in one for one in horizons)] if horizons else []

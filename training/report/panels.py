@@ -218,3 +218,22 @@ def incidence_figure(incidence: Mapping[str, Any], labels: Mapping[str, str]) ->
     for unused in axes[len(labels) :]:
         unused.remove()
     return figure
+
+
+def contrast_figure(pairs: Mapping[str, Mapping[str, Any]], metrics: Mapping[str, str]) -> Figure:
+    """Paired differences by name of the pair, a panel for each metric (name -> label), with the line of no difference.
+
+    ``pairs``: for each pair its metrics as ``{"value", "lo", "hi"}``; one that does not exist is left out.
+    """
+    figure, panels = paper(10.0, 0.9 + 0.35 * len(pairs), columns=len(metrics))
+    for axes, (metric, label) in zip(panels, metrics.items(), strict=True):
+        for place, found in enumerate(pairs.values()):
+            value, low, high = floats([found.get(metric, {}).get(end) for end in ("value", "lo", "hi")])
+            axes.plot((low, high), (place, place), color=INK, linewidth=1.4, marker="|", markersize=7)
+            axes.plot(value, place, color=INK, marker="o", markersize=5)
+        axes.axvline(0.0, color=GREY, linewidth=1.0, linestyle=(0, (1, 2)))
+        axes.locator_params(axis="x", nbins=4)
+        axes.set(ylim=(len(pairs) - 0.5, -0.5))
+        axes.set_xlabel(f"Difference of {label}", fontsize=9)
+        axes.set_yticks(range(len(pairs)), list(pairs) if axes is panels[0] else [""] * len(pairs))
+    return figure
