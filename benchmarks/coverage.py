@@ -7,7 +7,7 @@ refracture by 3, 12 and 24 months), averaged over registries, with the standard 
     python benchmarks/coverage.py --save                                     # all learners, an hour on one core
     python benchmarks/coverage.py --registries 10 --learners logistic cox    # a first look, without saving
 
-What is saved replaces the rows of the same learners and keeps those of the others.
+What is saved replaces the rows of the same outcomes and learners and keeps the others.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ FRESH = 2_000
 BOOSTED_REGISTRIES = 10
 
 Row = dict[str, float | int | str]
+Job = tuple[Outcome, Learner, int, int]
 
 
 @cache
@@ -111,7 +112,7 @@ def main() -> None:
         print(f"{done}/{len(jobs)} fits, {time.perf_counter() - started:.0f} s", end="\r", flush=True)
     print(f"\n{len(jobs)} fits took {time.perf_counter() - started:.0f} s")
     if chosen.save:
-        rows = saved(chosen.learners) + rows
+        rows = saved(jobs) + rows
     head = f"{chosen.patients} patients in each registry, {FRESH} asked about (seed {FRESH_SEED})"
     text = "\n".join([head, "", *table(sorted(rows, key=lambda r: (r["outcome"], r["learner"] == "boosted")))])
     print(text)
@@ -121,11 +122,12 @@ def main() -> None:
         (RESULTS / "coverage.json").write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 
-def saved(other_than: list[str]) -> list[Row]:
-    """Rows of an earlier run, without those of the learners named."""
+def saved(jobs: list[Job]) -> list[Row]:
+    """Rows of an earlier run, without those of the outcomes and learners that were run again."""
+    again = {job[:2] for job in jobs}
     path = RESULTS / "coverage.json"
     earlier = json.loads(path.read_text()) if path.is_file() else []
-    return [row for row in earlier if row["learner"] not in other_than]
+    return [row for row in earlier if (row["outcome"], row["learner"]) not in again]
 
 
 if __name__ == "__main__":
