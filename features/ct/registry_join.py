@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from features.after_surgery import LANDMARK_DAY
 from features.ct.limits import Limits
 from features.ct.provenance import Json
 from features.ct.scan import Scanned, measure
@@ -23,8 +24,9 @@ from features.variable import Value
 
 IMAGE_NAMES = ("image.nii.gz", "image.nii", "image.zip", "image")
 LABEL_NAMES = ("labels.nii.gz", "labels.nii", "labels.dcm")
-#: A scan from longer before may show the spine before it broke; one from longer after, a spine that broke again. Days.
-MOST_DAYS_BEFORE, MOST_DAYS_AFTER = 90, 30
+#: Days. A scan from longer before may show the spine before it broke; one from after the landmark of the model asked
+#: after surgery, what that model must not know.
+MOST_DAYS_BEFORE, MOST_DAYS_AFTER = 90, LANDMARK_DAY
 
 #: Why a scan gave a row nothing.
 REASONS = {

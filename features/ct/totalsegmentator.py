@@ -68,8 +68,8 @@ def _run(command: list[str], env: dict[str, str]) -> int:
 def _write_decoded(image: Path, path: Path, limits: Limits) -> None:
     with opened(image, "image", limits) as (volume, _):
         nifti = nib.Nifti1Image(np.asarray(volume.voxels), volume.affine)  # type: ignore[no-untyped-call]
-        nifti.header.set_xyzt_units("mm")
-        nib.save(nifti, path)  # type: ignore[attr-defined]
+        nifti.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
+        nib.save(nifti, path)
 
 
 def _own_home(folder: Path) -> Path:

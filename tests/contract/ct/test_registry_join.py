@@ -110,11 +110,11 @@ def test_the_nearest_scan_of_each_moment_fills(before: Scanned, after: Scanned) 
 
 
 def test_the_limits_count(before: Scanned) -> None:
-    assert (MOST_DAYS_BEFORE, MOST_DAYS_AFTER) == (90, 30)
+    assert (MOST_DAYS_BEFORE, MOST_DAYS_AFTER) == (90, 7)
     assert reasons(joined_row([on(before, "2020-12-04")])) == []
     assert reasons(joined_row([on(before, "2020-12-03")])) == ["scan_too_old"]
-    assert reasons(joined_row([on(before, "2021-04-03")])) == []
-    assert reasons(joined_row([on(before, "2021-04-04")])) == ["scan_too_late"]
+    assert reasons(joined_row([on(before, "2021-03-11")])) == []
+    assert reasons(joined_row([on(before, "2021-03-12")])) == ["scan_too_late"]
 
 
 def test_one_bad_folder_loses_nothing_of_the_others(
