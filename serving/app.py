@@ -90,7 +90,7 @@ def _add_questions(app: FastAPI, provider: Provider, log: QueryLog | None) -> No
         await answering.keep([case for case in found if isinstance(case, Answered)], log)
         return json_response({"cases": [_casejson_response(case) for case in found]})
 
-    codes = (400, 413, 415, 422, 503)
+    codes = (400, 408, 413, 415, 422, 503)
     app.add_api_route(
         "/v1/risk",
         risk,
@@ -243,5 +243,6 @@ def _document(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
         )
         document["components"] = {"schemas": openapi.schemas()}
+        openapi.guard(document)
         app.openapi_schema = document
     return app.openapi_schema

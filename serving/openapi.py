@@ -8,6 +8,8 @@ from features.ct.warnings import CT_WARNINGS
 from features.dictionary import VARIABLES, Moment, Scope, Variable
 from features.outcome import CAUSES, ROUTES
 from features.rules import MOST_VERTEBRAE
+from serving.ask import SAMPLE
+from serving.policy import POLICY
 from serving.problem import PROBLEM_TYPE, TITLES
 from serving.schema import (
     CT_FIELDS,
@@ -254,7 +256,9 @@ def schemas() -> Json:
         "answer": {"anyOf": [ref("Answer"), {"type": "null"}]},
         "problem": {"anyOf": [ref("Problem"), {"type": "null"}]},
     }
-    cases = {"type": "array", "items": ref("Question"), "minItems": 1, "maxItems": MOST_CASES}
+    # Anything may stand in the place of a question; what is none gets a problem in its place.
+    case_or_not: Json = {"anyOf": [ref("Question"), {}]}
+    cases = {"type": "array", "items": case_or_not, "minItems": 1, "maxItems": MOST_CASES}
     return {
         "Patient": _facts("patient"),
         "Vertebra": _facts("vertebra"),
@@ -286,7 +290,50 @@ def schemas() -> Json:
 
 def body(name: str) -> Json:
     """The request body of an operation."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": ref(name)}}}}
+    examples: dict[str, Json] = {
+        "Question": SAMPLE,
+        "Batch": {"cases": [SAMPLE]},
+        "Reason": {"why": "is being checked"},
+    }
+    return {"requestBody": {"required": True, "content": {"application/json": _with_example(name, examples)}}}
+
+
+def _with_example(name: str, examples: dict[str, Json]) -> Json:
+    return {"schema": ref(name)} | ({"example": examples[name]} if name in examples else {})
+
+
+def guard(document: Json) -> None:
+    """Add to every operation what the door may answer, and the key that it asks for, as the policy says."""
+    document["components"]["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "description": "An access key, where keys are in use"}
+    }
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            needed = POLICY[method.upper(), path]
+            operation["security"] = [{"key": []}] if needed else []
+            if needed:
+                operation["description"] += f" Where keys are in use, one with the role {' or '.join(sorted(needed))}."
+            for code in (401, 403, 429, 503) if needed else (403, 503):
+                operation["responses"].setdefault(str(code), _refused(code))
+                operation["responses"][str(code)]["headers"] = _HEADERS[code]
+
+
+_HEADERS: dict[int, Json] = {
+    401: {"WWW-Authenticate": {"schema": {"const": "Bearer"}}},
+    403: {"WWW-Authenticate": {"schema": {"const": "Bearer"}}},
+    429: {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}},
+    503: {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}},
+}
+
+
+def _refused(code: int) -> Json:
+    texts = {
+        401: "No access key, or one that opens nothing",
+        403: "The key is good for something else, or there are no keys and this is not the service's own machine",
+        429: "More than the key may ask",
+        503: "The service is busy, or cannot answer now",
+    }
+    return {"description": texts[code], "content": {PROBLEM_TYPE: {"schema": ref("Problem")}}}
 
 
 def responses(schema: Json, *codes: int) -> dict[int | str, Json]:

@@ -98,7 +98,9 @@ def test_every_operation_names_its_statuses(document: dict[str, Any]) -> None:
         "/v1/models/{outcome}",
         "/v1/nomogram/{outcome}",
     }
-    assert set(document["paths"]["/v1/risk"]["post"]["responses"]) == {"200", "400", "413", "415", "422", "503"}
+    assert set(document["paths"]["/v1/risk"]["post"]["responses"]) == {
+        *("200", "400", "401", "403", "408", "413", "415", "422", "429", "503")
+    }
 
 
 def test_a_batch_answers_each_case_in_its_place(client: Client, document: dict[str, Any]) -> None:
