@@ -15,6 +15,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,19 @@ Service.add_asgi_middleware(EveryPath)  # type: ignore[attr-defined]
 def prepare() -> None:
     """What a worker would do before it can answer, done where workers are forked from; again and again, as promotions
     may have come."""
-    for name in ("_bentoml_impl.server.app", "uvloop", "httptools", "uvicorn.protocols.http.httptools_impl"):
+    _bento()
+    for name in ("uvloop", "uvicorn.protocols.http.httptools_impl", "uvicorn.lifespan.on"):
         importlib.import_module(name)
     shelf.refresh(_home())
+
+
+@cache
+def _bento() -> Any:
+    """BentoML's application around ours. Making it takes most of a worker's start; what runs in it starts later."""
+    configure_server_logging()  # type: ignore[no-untyped-call]
+    logging.getLogger("cemrisk.serving").disabled = False  # that silences every logger which was there before it
+    server_context.service_type, server_context.service_name = "entry_service", "cemrisk"
+    return Service.to_asgi()  # type: ignore[attr-defined]
 
 
 def _home() -> Path:
@@ -120,14 +131,6 @@ def work(listening: int, lifeline: int, told: int) -> int:
 
     ``listening``: handle of the socket; the others as ``DrainingServer`` has them.
     """
-    configure_server_logging()  # type: ignore[no-untyped-call]
-    logging.getLogger("cemrisk.serving").disabled = False  # that silences every logger which was there before it
-    server_context.service_type, server_context.service_name = "entry_service", "cemrisk"
-    config = uvicorn.Config(
-        Service.to_asgi(),  # type: ignore[attr-defined]
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
+    config = uvicorn.Config(_bento(), log_config=None, server_header=False, timeout_graceful_shutdown=GRACE_SECONDS)
     DrainingServer(config, lifeline, told).run(sockets=[socket.socket(fileno=listening)])
     return 0

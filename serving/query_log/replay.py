@@ -20,15 +20,16 @@ from serving.query_log.store import Row
 from serving.schema import MOMENTS, read_question
 from serving.served import Served, section_of
 
-#: ``same``: bit for bit. ``differs``: the software or the processor is another. ``not_possible``: see ``why``.
-Outcomes = Literal["same", "differs", "not_possible"]
+#: ``same``: bit for bit. ``same_risks``: but a model was stopped then, and why is not kept. ``differs``: the
+#: software or the processor is another. ``not_possible``: see ``why``.
+Result = Literal["same", "same_risks", "differs", "not_possible"]
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
     """``answer``: what the models say now, if they could be asked."""
 
-    result: Outcomes
+    result: Result
     why: str
     answer: Mapping[str, Any] | None = None
 
@@ -53,6 +54,8 @@ def replay(question: Mapping[str, Any], content: Mapping[str, Any], home: Path, 
         "refracture": (found["refracture"] or {}).get("risk"),
     }
     same = now == {"leakage": content["risks"]["leakage"] or [], "refracture": content["risks"]["refracture"]}
+    if same and any(code == "model_stopped" for code, _ in content["warnings"]):
+        return Replay("same_risks", "the same risks; why a model was stopped then is not kept", found)
     what = "the risks are the same, other fields differ" if same else "the risks differ"
     return Replay("differs", f"{what}; the record was written by cemrisk {content['software']}", found)
 
