@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from features.build import PREDICTORS
+from features.build import PREDICTORS, outcomes_at
 from features.dictionary import VARIABLES, Moment
 from features.dictionary_text import as_json
 from serving.schema import accepted_in_question
@@ -34,14 +34,16 @@ def asset(name: str) -> bytes:
 def dictionary() -> dict[str, Any]:
     """The dictionary with, for each variable, whether a question before surgery takes it and which models use it.
 
-    ``asked_first`` are the variables that the predictors are named after; the others that are used stand in for them.
+    ``used_before``: a model asked before surgery uses it. ``asked_first`` are the variables that its predictors
+    are named after; the others that are used stand in for them.
     """
-    found = as_json()
+    found, before = as_json(), outcomes_at(Moment.PLANNED)
     for described in found["variables"]:
         variable = VARIABLES[described["name"]]
         described["asked"] = accepted_in_question(variable, Moment.PLANNED)
         described["used_by"] = [
             outcome for outcome, predictors in PREDICTORS.items() if any(variable.name in p.reads for p in predictors)
         ]
-        described["asked_first"] = any(variable.name == p.variable for ps in PREDICTORS.values() for p in ps)
+        described["used_before"] = any(outcome in described["used_by"] for outcome in before)
+        described["asked_first"] = any(variable.name == p.variable for outcome in before for p in PREDICTORS[outcome])
     return found

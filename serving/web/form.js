@@ -24,7 +24,7 @@ export function element(name, attributes = {}, ...children) {
 export class Form {
   constructor(host, variables) {
     this.host = host;
-    this.variables = variables.filter((v) => v.asked && v.used_by.length && !AUTOMATIC.has(v.name));
+    this.variables = variables.filter((v) => v.asked && v.used_before && !AUTOMATIC.has(v.name));
     this.clear();
   }
 

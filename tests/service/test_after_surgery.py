@@ -171,3 +171,10 @@ def test_a_stopped_model_stops_the_questions_of_its_moment_only(served: Shelf) -
         assert (found.status_code, found.json()["code"]) == (503, "model_stopped") and "under review" in found.text
         other = question() if refused["moment"] == "postop" else _body()
         assert client.post("/v1/risk", json=other).status_code == 200
+
+
+def test_the_page_asks_nothing_that_only_the_postoperative_model_reads(client: Client) -> None:
+    described = {one["name"]: one for one in client.get("/v1/dictionary").json()["variables"]}
+    assert described["lka_deg"]["used_by"] == ["refracture-postop"] and not described["lka_deg"]["used_before"]
+    assert described["hu_l1"]["used_before"] and described["hu_l1"]["asked_first"]
+    assert not described["endplate_contact"]["asked"] and not described["endplate_contact"]["asked_first"]
