@@ -96,7 +96,7 @@ def edit_all(folder: Path, **values: Any) -> Path:
 
 
 def write_enhanced(volume: Volume, path: Path) -> Path:
-    """One multi-frame file, its frames in reverse order."""
+    """One multi-frame file, its frames in reverse order, the rescale different from frame to frame."""
     data = base(EnhancedCTImageStorage)
     data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = f"{SERIES}.9"
     frames = range(volume.voxels.shape[2] - 1, -1, -1)
@@ -109,7 +109,7 @@ def write_enhanced(volume: Volume, path: Path) -> Path:
     data.SharedFunctionalGroupsSequence = Sequence([shared])
     data.NumberOfFrames = volume.voxels.shape[2]
     stored = _stored(volume)
-    _pixels(data, np.stack([stored[:, :, k].T + 1300 for k in frames]), "plain")
+    _pixels(data, np.stack([stored[:, :, k].T + 1300 + k % 3 for k in frames]), "plain")
     data.save_as(path, enforce_file_format=True)
     return path
 
@@ -120,7 +120,7 @@ def _frame(volume: Volume, k: int) -> Dataset:
     group.PlanePositionSequence[0].ImagePositionPatient = _texts(volume.to_mm(np.array([0.0, 0.0, k])) * TO_LPS)
     group.PixelValueTransformationSequence = Sequence([Dataset()])
     transformation = group.PixelValueTransformationSequence[0]
-    transformation.RescaleSlope, transformation.RescaleIntercept, transformation.RescaleType = 1, -1300, "HU"
+    transformation.RescaleSlope, transformation.RescaleIntercept, transformation.RescaleType = 1, -1300 - k % 3, "HU"
     return group
 
 
