@@ -32,12 +32,13 @@ from training.scratch import scratch, sweep
 from training.standing import Standing, standing
 from training.tracking import Logged, Store, Version
 from training.validate import CLASSES, FOLDS, LEARNERS, Validated, record, validate
+from training.validate.bootstrap import FEWEST
 
 PACKAGES = ("numpy", "xgboost-cpu", "lifelines", "shap", "mlflow", "scikit-learn")
 _STATED_QUANTILES = (0.01, 0.99)
 #: Seeds that every learner takes.
 _SEEDS = range(2**31)
-_RESAMPLES = range(20, 10_001)
+_RESAMPLES = range(FEWEST, 10_001)
 #: The columns that an outcome is read from.
 _COURSE = ("refracture", "refracture_days", "last_seen_days", "died")
 _OUTCOME_COLUMNS: dict[Outcome, tuple[str, ...]] = {

@@ -13,7 +13,7 @@ from models import LogisticRisk, Settings
 from training import metrics
 from training.cohort import Cohort, cohort
 from training.simulate import simulate
-from training.validate.bootstrap import Resampled, blocks, correct, drawn_rows, resample
+from training.validate.bootstrap import Resampled, blocks, correct, drawn_rows, resample, resamples_of
 
 SETTINGS = Settings(seed=3, refits=0)
 
@@ -96,6 +96,11 @@ def _with_leaks(whole: Cohort, leaks: int) -> Cohort:
     leaked = np.zeros(len(whole.target))
     leaked[kept] = 1
     return replace(whole, target=replace(whole.target, leaked=leaked))
+
+
+@pytest.mark.parametrize(("asked", "linear", "boosted"), [(0, 0, 0), (20, 20, 20), (200, 200, 50), (1000, 1000, 250)])
+def test_boosted_trees_get_a_quarter_of_the_resamples(asked, linear, boosted) -> None:
+    assert (resamples_of("cox", asked), resamples_of("boosted", asked)) == (linear, boosted)
 
 
 def test_pieces_of_work_cover_every_resample_once() -> None:

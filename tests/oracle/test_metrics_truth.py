@@ -110,6 +110,61 @@ def test_the_true_risk_scores_best_for_a_binary_outcome(name):
         assert best > PROPER[name](DISTORTIONS[kind](truth), y), kind
 
 
+def _shifted(by: float) -> Callable[[Floats], Floats]:
+    return lambda p: _back(_link(p) + by)
+
+
+def _stretched(by: float) -> Callable[[Floats], Floats]:
+    return lambda p: _back(by * _link(p) + (1 - by) * _link(p).mean())
+
+
+#: A calibration measure looks at one thing, so that it has distortions of its own.
+_LEVELS = {f"shifted by {by:+}": _shifted(by) for by in (-0.6, -0.4, -0.2, 0.2, 0.4, 0.6)}
+_SPREADS = {f"spread times {by}": _stretched(by) for by in (0.4, 0.6, 0.8, 1.25, 1.6)} | {
+    kind: DISTORTIONS[kind] for kind in ("noisy", "shuffled", "upside down")
+}
+DEPARTURES: dict[str, tuple[Callable[[metrics.Calibration], float], dict[str, Callable[[Floats], Floats]]]] = {
+    "oe": (lambda c: abs(np.log(c.oe.value)), _LEVELS),
+    "calibration_in_the_large": (lambda c: abs(c.calibration_in_the_large.value), _LEVELS),
+    "calibration_slope": (lambda c: abs(c.calibration_slope.value - 1), _SPREADS),
+    "e50": (lambda c: c.e50.value, _LEVELS),
+    "e90": (lambda c: c.e90.value, _LEVELS | _SPREADS),
+    "emax": (lambda c: c.emax.value, {kind: _SPREADS[kind] for kind in [*_SPREADS][4:]} | _LEVELS),
+}
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=IDS)
+@pytest.mark.parametrize("name", DEPARTURES)
+def test_calibration_departs_least_from_its_ideal_for_the_true_risk(name, world):
+    truth, code, days = _world(world)
+    departure, distortions = DEPARTURES[name]
+    best = departure(metrics.calibration_at(truth, code, days, HORIZON_DAYS, curves=0))
+    for kind, distort in distortions.items():
+        found = metrics.calibration_at(distort(truth), code, days, HORIZON_DAYS, curves=0)
+        assert best < departure(found), kind
+
+
+@pytest.mark.parametrize("name", DEPARTURES)
+def test_calibration_departs_least_from_its_ideal_for_a_binary_outcome(name):
+    truth = _world(WORLDS[0])[0]
+    y = (np.random.default_rng(3).random(ROWS) < truth).astype(int)
+    departure, distortions = DEPARTURES[name]
+    assert len(distortions) >= 5
+    best = departure(metrics.calibration(truth, y, curves=0))
+    for kind, distort in distortions.items():
+        assert best < departure(metrics.calibration(distort(truth), y, curves=0)), kind
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=IDS)
+def test_without_curves_the_points_are_the_same_and_the_distances_have_no_interval(world):
+    truth, code, days = _world(world, rows=2000)
+    full, quick = (metrics.calibration_at(truth, code, days, HORIZON_DAYS, curves=n) for n in (metrics.DRAWS, 0))
+    for name in ("oe", "calibration_slope", "ici", "e50", "e90", "emax"):
+        assert getattr(quick, name).value == getattr(full, name).value
+    assert np.isnan(quick.ici.lo) and not np.isnan(full.ici.lo)
+    assert quick.calibration_slope.lo == full.calibration_slope.lo
+
+
 def _calibrated(found: list[metrics.Calibration]) -> None:
     """Each member is off its ideal by noise alone: a mean z beyond 3.3 standard errors is a fault."""
     for name, ideal in (("oe", 1.0), ("calibration_in_the_large", 0.0), ("calibration_slope", 1.0)):

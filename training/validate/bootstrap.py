@@ -21,6 +21,9 @@ from training.cohort import Cohort
 from training.validate.fitting import Predicted, fit_on, predict
 from training.validate.measuring import measure
 
+#: Boosted trees take ten times as long as linear models: they get this share of the resamples, but no fewer than 20.
+SLOW_SHARE = 0.25
+FEWEST = 20
 #: Resamples of one piece of work: few, so that progress is seen.
 BLOCK = 4
 #: A metric that exists in fewer resamples than this share has no optimism.
@@ -121,6 +124,11 @@ def _inside(name: str, value: float) -> float:
     if name.startswith(_UNIT):
         return min(max(value, 0.0), 1.0)
     return max(value, 0.0) if name.startswith(_POSITIVE) else value
+
+
+def resamples_of(learner: Learner, asked: int) -> int:
+    """How many resamples a learner gets of those asked for."""
+    return max(FEWEST, round(asked * SLOW_SHARE)) if asked and learner == "boosted" else asked
 
 
 def blocks(resamples: int) -> list[range]:

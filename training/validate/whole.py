@@ -15,7 +15,7 @@ from models.interface import Learner
 from models.prior import Prior
 from training.cohort import Cohort
 from training.engine import Engine, Task, run
-from training.validate.bootstrap import Corrected, blocks, correct, resample
+from training.validate.bootstrap import Corrected, blocks, correct, resample, resamples_of
 from training.validate.contrasts import contrasts
 from training.validate.cross_validation import FOLDS, base_rates, folds_of, out_of_fold, predict_fold
 from training.validate.fitting import Predicted, fit_whole, predict, tried
@@ -122,7 +122,7 @@ def _work(plan: _Plan, learner: Learner) -> Iterator[tuple[Key, Task]]:
     for name in plan.left_out(learner):
         inside = people.groups["centre"] == name
         yield (learner, "centre", name), (tried, (people, learner, settings, ~inside, inside))
-    for block in blocks(plan.resamples):
+    for block in blocks(resamples_of(learner, plan.resamples)):
         yield (learner, "resamples", block), (resample, (people, learner, settings, block))
 
 
@@ -159,7 +159,8 @@ def _corrected(plan: _Plan, learner: Learner, found: Mapping[Key, Any], model: C
     people = plan.cohort
     seen = predict(model, people, np.arange(len(people.matrix)))
     apparent = measure(people.target, seen.risk, seen.detail)
-    drawn = [one for block in blocks(plan.resamples) for one in found[learner, "resamples", block]]
+    pieces = blocks(resamples_of(learner, plan.resamples))
+    drawn = [one for piece in pieces for one in found[learner, "resamples", piece]]
     return correct(apparent, drawn)
 
 
