@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import ndimage
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from features.ct.body import Body, outline, separate
+from features.ct.body import HALF_EXTENT_MM, Body, outline, separate
 from features.ct.cement import Cement, measure_cement
-from features.ct.density import Density, measure_density
+from features.ct.density import Density, lookup, measure_density
 from features.ct.frame import body_centre, estimate_frame, unit
 from features.ct.heights import Heights, Plate, label_plates, measure_heights
 from features.ct.labels import Labels, neighbour, scan_box
@@ -23,6 +24,8 @@ from features.errors import ImageRejected
 
 #: Changes with every change of a measure's definition.
 METHOD_VERSION = "2"
+#: Below this a voxel was never scanned: no tissue and no noise in air is so dark, HU; and how near it may come, mm.
+PADDING_HU, PADDING_REACH_MM = -1500.0, 2.0
 _SCAN_MARGIN_MM = 22.0
 _AT_ONCE = 2
 
@@ -101,7 +104,7 @@ def measure_one(
             detail = f"The scan does not say for sure where the {where} endplate lies: the label's was kept."
             warned.append(("endplate_unsure", detail))
     index, local = _body_voxels(label, body)
-    whole = not _cut(scan, labels.volume, label, index)
+    whole = not _cut(scan, labels.volume, label, index) and not _padded(part, body)
     density = measure_density(body, part)
     trabecular = density.eroded.mean_hu
     return Measured(
@@ -158,6 +161,17 @@ def _cut(scan: Volume, whole: Volume, label: Volume, index: Array) -> bool:
         if (at < 0.5).any() or (at > np.array(volume.voxels.shape) - 1.5).any():
             return True
     return False
+
+
+def _padded(part: Volume, body: Body) -> bool:
+    """Whether the scanner's filling, outside its round field of view, reaches into the body or to within 2 mm of it."""
+    filling = np.argwhere(part.voxels < PADDING_HU)
+    if len(filling) == 0:
+        return False
+    local = body.frame.to_local(part.to_mm(filling.astype(float)))
+    near = (np.abs(local) < np.array(HALF_EXTENT_MM)).all(axis=1)
+    away = ndimage.distance_transform_edt(~body.mask) * body.grid.step_mm
+    return bool((lookup(away, body, local[near], 99.0) <= PADDING_REACH_MM).any())
 
 
 def _volume_ml(label: Volume, body: Body, part: Volume, plates: tuple[Plate, Plate], voxels: int) -> float:

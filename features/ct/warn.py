@@ -58,6 +58,8 @@ def vertebra_warnings(one: Measured, scan: Header, moment: str) -> list[Json]:
         found.append(("cement_proposed", "Cement and leaks are a proposal: a reader has to confirm them."))
     elif max(region.foreign_share, one.density.eroded.foreign_share) > 0.002:
         found.append(("metal_or_cement", "Metal or cement lies in the region of the CT value: it was left out."))
+    if one.cement is None and moment == "postop":
+        found.append(("no_cement_found", "No cement was found in this body: nothing is said of cement or leaks."))
     if region.sclerosis_share > 0.02:
         share = 100 * region.sclerosis_share
         found.append(("sclerosis", f"{share:.0f} % of the region of the CT value is sclerotic: it was left out."))

@@ -58,6 +58,7 @@ CT_WARNINGS: Mapping[str, CtWarning] = MappingProxyType(
         "cement_proposed": CtWarning(
             "what the scan shows of the cement (volume, distribution, leaks) is a proposal, to be confirmed by a reader"
         ),
+        "no_cement_found": CtWarning("no cement was found in the scan after the operation: nothing is said of it"),
         "metal_or_cement": CtWarning("metal or cement was left out of the region of the CT value", "ct_value_hu"),
         "sclerosis": CtWarning("sclerotic bone was left out of the region of the CT value", "ct_value_hu"),
         "gas": CtWarning("gas was left out of the region of the CT value", "ct_value_hu"),
