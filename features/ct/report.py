@@ -26,10 +26,11 @@ def build(measured: Mapping[str, Measured], failed: Mapping[str, str], scan: Hea
     levels shown, and of every other level that one of their values was read from.
     """
     source = source_of(scan, labels)
-    values = {level: values_of(measured, level, moment) for level in measured}
-    derived = {level: derived_from(values[level], level) for level in measured}
+    checked = {level: _within_limits(values_of(measured, level, moment), level) for level in measured}
+    # from what was kept: nothing follows from a refused value
+    derived = {level: derived_from(values, level) for level, (values, _) in checked.items()}
     patient = patient_values(measured, derived, moment)
-    kept = {level: _within_limits(values[level], level) for level in shown if level in measured}
+    kept = {level: checked[level] for level in shown if level in measured}
     found = {level: _about(measured[level], known, scan, moment) for level in measured}
     for level, (_, refused) in kept.items():
         found[level] += refused
