@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from features.build import Outcome
 from features.ct.volume import Volume
+from models.release import load_releases
+from serving.served import Served, serve
 from tests.contract.ct.files import write_nifti
 from tests.oracle.ct.phantom import Blob, Vertebra, three
+from tests.service.released import release_all
 
 INSIDE = Blob((0.0, 0.0, 0.0), (12.0, 8.0, 10.0))
 #: Through the right wall: about half of it is a leak.
@@ -30,3 +34,11 @@ def treated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     scan, labels = three(vertebra, spacing=(1.2, 1.2, 1.2), fine_mm=0.6).render()
     whole = Volume(scan.voxels.round().astype("int16"), scan.affine)
     return write_nifti(whole, folder / "ct.nii.gz"), write_nifti(labels, folder / "labels.nii.gz")
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> dict[Outcome, Served]:
+    """Released models as the service holds them."""
+    home = tmp_path_factory.mktemp("home")
+    release_all(home)
+    return dict(serve(load_releases(home)))

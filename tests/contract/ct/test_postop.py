@@ -10,12 +10,17 @@ import numpy as np
 import pytest
 
 import cemrisk
+from features.build import Outcome
 from features.ct.question import complete
+from features.ct.scan import _drawn
 from features.ct.warnings import CT_WARNINGS
 from features.dictionary import VARIABLES, Moment
 from features.errors import UsageError
+from serving.app import create_app
 from serving.schema import read_question
+from serving.served import Served
 from tests.contract.ct.conftest import ACROSS, INSIDE
+from tests.service.client import Client
 
 CASE: dict[str, Any] = {
     "patient": {"age_years": 73, "sex": "female"},
@@ -75,6 +80,17 @@ def test_proposals_enter_a_question_after_surgery_with_their_warning(reports: di
     assert "confirmed by a reader" in CT_WARNINGS["cement_proposed"].detail
 
 
+def test_the_service_answers_after_surgery_and_repeats_that_a_reader_must_confirm(
+    reports: dict[str, Any], served: dict[Outcome, Served]
+) -> None:
+    question = complete(reports["postop"], {**CASE, "moment": "postop"})
+    response = Client(create_app(lambda: served)).post("/v1/risk", json=question)
+    assert response.status_code == 200, response.text
+    warned = {(w["code"], w["level"]): w["detail"] for w in response.json()["warnings"]}
+    assert warned["ct_cement_proposed", "L1"] == f"CT: {CT_WARNINGS['cement_proposed'].detail}"
+    assert response.json()["leakage"] is None and response.json()["refracture"]["risk"]
+
+
 @pytest.mark.parametrize(("moment", "case"), [("postop", CASE), ("preop", {**CASE, "moment": "postop"}),
                                               ("postop", {**CASE, "moment": []})])  # fmt: skip
 def test_unequal_moments_are_refused_before_anything_is_measured(
@@ -95,6 +111,7 @@ def test_nothing_of_a_cemented_level_enters_a_question_before_surgery(reports: d
     assert treated["values"] == {} and treated["derived"] == {}
     assert "hu_index_vertebra" in vertebra_of(report, "L2")["values"]
     assert report["patient"]["values"]["hu_l1"]["level"] in {"T12", "L2"}
+    assert "L1" in _drawn(report, ("L1",)) and len(_drawn(report, ("L1",))) == 2, "the CT value's level is drawn too"
     question = complete(report, CASE)
     (vertebra,) = question["vertebrae"]
     assert vertebra == CASE["vertebrae"][0]

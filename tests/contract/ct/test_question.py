@@ -13,11 +13,9 @@ from features.build import Outcome
 from features.ct.question import complete
 from features.ct.warnings import CT_WARNINGS, entry
 from features.errors import UsageError
-from models.release import load_releases
 from serving.app import create_app
-from serving.served import Served, serve
+from serving.served import Served
 from tests.service.client import Client
-from tests.service.released import release_all
 
 DATA = Path(__file__).parents[2] / "data" / "ct"
 CASE: dict[str, Any] = {
@@ -25,13 +23,6 @@ CASE: dict[str, Any] = {
     "patient": {"age_years": 73, "sex": "female", "t_score": None},
     "vertebrae": [{"level": "L1", "procedure": "PVP", "planned_volume_ml": 4.5, "fvah_mm": 21.5}],
 }
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> dict[Outcome, Served]:
-    home = tmp_path_factory.mktemp("home")
-    release_all(home)
-    return dict(serve(load_releases(home)))
 
 
 def completed(folder: Path, case: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from features.ct.labels import Labels, understand
+from features.ct.pieces import pieces
 from features.ct.schemes import SCHEMES
 from features.ct.volume import Volume
+from features.ct.warnings import CT_WARNINGS
 from features.errors import ImageRejected, UsageError
 
 
@@ -92,3 +94,14 @@ def test_a_box_holds_its_label_exactly() -> None:
         number = next(v for v, name in value.items() if name == level)
         assert (volume.voxels[box] == number).sum() == (volume.voxels == number).sum()
         assert all(np.any(np.take(volume.voxels[box], end, axis) == number) for axis in range(3) for end in (0, -1))
+
+
+def test_a_label_in_pieces_is_said_above_two_percent() -> None:
+    volume = stack([20, 21], gap=60)
+    assert [piece.warnings for piece in pieces(understand(volume, {}, "verse", {}))[1].values()] == [[], []]
+    volume.voxels[9, 9, :3] = 20
+    few = pieces(understand(volume, {}, "verse", {}))[1]["L1"]
+    assert few.warnings == [] and few.stray_share > 0
+    volume.voxels[9, :, :12] = 20
+    (warning,) = pieces(understand(volume, {}, "verse", {}))[1]["L1"].warnings
+    assert warning[0] == "label_not_one_piece" and warning[0] in CT_WARNINGS
