@@ -7,7 +7,8 @@ refracture by 3, 12 and 24 months), averaged over registries, with the standard 
     python benchmarks/coverage.py --save                                     # all learners, an hour on one core
     python benchmarks/coverage.py --registries 10 --learners logistic cox    # a first look, without saving
 
-What is saved replaces the rows of the same outcomes and learners and keeps the others.
+With ``--save`` each fit is kept as it comes, and a run that was interrupted goes on where it stopped: remove the file
+of rows to begin anew.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ from training.simulate import simulate
 from training.validate import CLASSES, LEARNERS
 
 RESULTS = Path(__file__).parent / "results"
+STORED = RESULTS / "coverage.jsonl"
 FRESH_SEED = 900_000
 FRESH = 2_000
 #: The boosted learner takes a minute for each registry.
 BOOSTED_REGISTRIES = 10
 
 Row = dict[str, float | int | str]
-Job = tuple[Outcome, Learner, int, int]
 
 
 @cache
@@ -96,8 +97,12 @@ def main() -> None:
     parser.add_argument("--learners", nargs="+", default=["logistic", "cox", "boosted"])
     parser.add_argument("--outcomes", nargs="+", default=["leakage", "refracture"])
     parser.add_argument("--workers", type=int, default=1, help="processes (1)")
-    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}/coverage.md and .json")
+    parser.add_argument(
+        "--save", action="store_true", help=f"keep rows in {RESULTS.name}/coverage.jsonl, write the table"
+    )
     chosen = parser.parse_args()
+    rows = earlier() if chosen.save else []
+    known = {(row["outcome"], row["learner"], row["seed"]) for row in rows}
     jobs = [
         (outcome, learner, 20_000 + seed, chosen.patients)
         for seed in range(chosen.registries)
@@ -105,29 +110,26 @@ def main() -> None:
         for learner in chosen.learners
         if learner in LEARNERS[outcome] and (learner != "boosted" or seed < BOOSTED_REGISTRIES)
     ]
-    rows: list[Row] = []
+    jobs = [job for job in jobs if job[:3] not in known]
     started = time.perf_counter()
     for done, (_, found) in enumerate(run([(one_registry, job) for job in jobs], workers=chosen.workers), start=1):
         rows += found
+        if chosen.save:
+            with STORED.open("a") as file:
+                file.writelines(json.dumps(row) + "\n" for row in found)
         print(f"{done}/{len(jobs)} fits, {time.perf_counter() - started:.0f} s", end="\r", flush=True)
-    print(f"\n{len(jobs)} fits took {time.perf_counter() - started:.0f} s")
-    if chosen.save:
-        rows = saved(jobs) + rows
+    rows.sort(key=lambda r: (r["outcome"], r["learner"] == "boosted", r["learner"], r["question"], r["seed"]))
     head = f"{chosen.patients} patients in each registry, {FRESH} asked about (seed {FRESH_SEED})"
-    text = "\n".join([head, "", *table(sorted(rows, key=lambda r: (r["outcome"], r["learner"] == "boosted")))])
-    print(text)
+    text = "\n".join([head, "", *table(rows)])
+    print("\n" + text)
     if chosen.save:
         title = "# Coverage of the 95 % intervals of a patient's risk"
         (RESULTS / "coverage.md").write_text(f"{title}\n\n`python benchmarks/coverage.py --save`: {text}\n")
-        (RESULTS / "coverage.json").write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 
-def saved(jobs: list[Job]) -> list[Row]:
-    """Rows of an earlier run, without those of the outcomes and learners that were run again."""
-    again = {job[:2] for job in jobs}
-    path = RESULTS / "coverage.json"
-    earlier = json.loads(path.read_text()) if path.is_file() else []
-    return [row for row in earlier if (row["outcome"], row["learner"]) not in again]
+def earlier() -> list[Row]:
+    """Rows that an interrupted run has kept."""
+    return [json.loads(line) for line in STORED.read_text().splitlines()] if STORED.is_file() else []
 
 
 if __name__ == "__main__":

@@ -182,15 +182,18 @@ def _cox_derivatives(z: Floats, eta: Floats, sets: RiskSets, w: Floats) -> tuple
     """Gradient (q,) and curvature (q, q) of ``cox_loss``.
 
     The curvature is Z' diag(c) Z - sum of weight * mean mean', where c gathers for each row what the slots that it is
-    at risk in take of it: no (n, q, q) array is needed.
+    at risk in take of it: no (n, q, q) array is needed. Sums over risk sets are built from the rows that each event
+    time adds to the one after it, so that nothing as long as the data is summed twice.
     """
     sums = _sums(sets, eta, w)
     ties = int(sets.tie[-1]) + 1
     weighted = sums.relative[:, None] * z
-    at_risk = np.cumsum(weighted[sets.order], axis=0)[sets.end - 1]
-    tied = np.zeros((ties, z.shape[1]))
-    np.add.at(tied, sets.tie, weighted[sets.events])
-    mean = (at_risk - sets.fraction[:, None] * tied[sets.tie]) / sums.total[:, None]
+    first = np.flatnonzero(np.r_[True, sets.tie[1:] != sets.tie[:-1]])
+    ends = sets.end[first][::-1]  # ascending: the latest event time has the smallest risk set
+    added = np.add.reduceat(weighted[sets.order[: ends[-1]]], np.r_[0, ends[:-1]], axis=0)
+    at_risk = np.cumsum(added, axis=0)[::-1]
+    tied = np.add.reduceat(weighted[sets.events], first, axis=0)
+    mean = (at_risk[sets.tie] - sets.fraction[:, None] * tied[sets.tie]) / sums.total[:, None]
     share = sums.weight / sums.total
     gradient = sums.weight @ mean - w[sets.events] @ z[sets.events]
     taken = _taken(sets, share, len(z), ties) * sums.relative
