@@ -88,7 +88,7 @@ def _add_questions(app: FastAPI, provider: Provider, log: QueryLog | None) -> No
         served = provider()  # once: a promotion meanwhile must not split a batch between two versions
         found = [await _case(case, served, caller(request).key_id) for case in cases]
         await answering.keep([case for case in found if isinstance(case, Answered)], log)
-        return json_response({"cases": [_casejson_response(case) for case in found]})
+        return json_response({"cases": [_case_json(case) for case in found]})
 
     codes = (400, 408, 413, 415, 422, 503)
     app.add_api_route(
@@ -206,7 +206,7 @@ async def _case(value: Any, served: Mapping[Outcome, Served], key_id: str | None
         return error
 
 
-def _casejson_response(case: Answered | CemriskError) -> dict[str, Any]:
+def _case_json(case: Answered | CemriskError) -> dict[str, Any]:
     if isinstance(case, Answered):
         return {"answer": orjson.Fragment(case.sent), "problem": None}
     return {"answer": None, "problem": problem_of(case).as_json()}

@@ -23,7 +23,7 @@ import bentoml
 import uvicorn
 from bentoml._internal.context import server_context
 from bentoml._internal.log import configure_server_logging
-from prometheus_client import REGISTRY, CollectorRegistry, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.app import VERSION, create_app
@@ -31,7 +31,8 @@ from serving.door import Door
 from serving.draining import DrainingServer
 from serving.keys import REQUIRE_KEYS, Keyring
 from serving.limits import Limits
-from serving.query_log import LogSettings, QueryLog
+from serving.meters import INPUTS, RISKS, Count, MeteredLog, model_lines
+from serving.query_log import LogSettings
 from serving.shelf import Shelf
 from serving.supervisor import GRACE_SECONDS
 from serving.wire import speak_problems
@@ -63,17 +64,34 @@ def _observer() -> Callable[[str, int, float], None]:
     return observe
 
 
+def _counter(name: str, text: str, labels: tuple[str, ...]) -> Count:
+    """Made when the first is counted, in the worker that counts it."""
+    children: dict[tuple[str, ...], Any] = {}
+    counters: list[Counter] = []
+
+    def count(values: tuple[str, ...]) -> None:
+        child = children.get(values)
+        if child is None:
+            if not counters:
+                counters.append(Counter(name, text, labels))
+            child = children[values] = counters[0].labels(*values)
+        child.inc()
+
+    return count
+
+
 def _metrics() -> tuple[bytes, str]:
     """Of all workers together, where several share a folder for it."""
     registry = REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry), "text/plain; version=0.0.4; charset=utf-8"
+    models = model_lines(shelf.status()["models"]).encode()
+    return generate_latest(registry) + models, "text/plain; version=0.0.4; charset=utf-8"
 
 
 shelf = Shelf()
-log = QueryLog(VERSION)
+log = MeteredLog(VERSION, _counter(*RISKS), _counter(*INPUTS))
 app = create_app(shelf.get, _observer(), _metrics, log=log, shelf=shelf)
 
 

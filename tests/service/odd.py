@@ -274,12 +274,12 @@ ODD: list[Odd] = [
 ]
 
 
-def send(odd: Odd, address: tuple[str, int]) -> Reply:
-    """Send it while listening, as a careful client does."""
+def send(odd: Odd, address: tuple[str, int], key: str | None = None) -> Reply:
+    """Send it while listening, as a careful client does; with an access key, where one is given."""
     with socket.create_connection(address, timeout=30) as connection:
         sent: list[bool] = []
         pieces = odd.pieces()
-        connection.sendall(next(pieces))
+        connection.sendall(_with_key(next(pieces), key))
         since = time.perf_counter()
 
         def push() -> None:
@@ -298,6 +298,11 @@ def send(odd: Odd, address: tuple[str, int]) -> Reply:
     status, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return Reply(int(status.split()[1]), headers, body, seconds, sent == [True])
+
+
+def _with_key(head: bytes, key: str | None) -> bytes:
+    line, _, rest = head.partition(b"\r\n")
+    return head if key is None else line + f"\r\nAuthorization: Bearer {key}\r\n".encode() + rest
 
 
 def _split(connection: socket.socket, data: bytes) -> tuple[bytes, bytes]:
