@@ -8,6 +8,7 @@ import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pg8000.native
 import pytest
 
@@ -18,6 +19,8 @@ from serving.query_log.postgres import PostgresStore
 from serving.query_log.store import open_to_read
 from tests.service import logged
 from tests.service.cluster import Cluster, cluster, installed
+from tests.service.process import running
+from tests.service.questions import EXAMPLE
 
 PROGRAMS = installed()
 pytestmark = [
@@ -142,3 +145,29 @@ def test_another_key_is_refused_and_a_table_that_is_gone_is_seen(place: LogSetti
     connection.close()
     with pytest.raises(LogDamaged):
         logged.verdict(place, keys)
+
+
+def test_a_service_writes_into_it(
+    place: LogSettings, server: Cluster, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the environment, as an administrator says it; the folder of the state holds no log then."""
+    own = tmp_path / "home"
+    own.mkdir()
+    (own / "released").symlink_to(home / "released")
+    monkeypatch.setenv("CEMRISK_DATABASE_URL", server.url)
+    with running(own, tmp_path) as service:
+        service.wait_ready()
+        found = httpx.post(f"{service.url}/v1/risk", json=EXAMPLE)
+        assert found.status_code == 200
+        server.stop()
+        try:
+            refused = httpx.post(f"{service.url}/v1/risk", json=EXAMPLE, timeout=30)
+        finally:
+            server.start()
+        assert (refused.status_code, refused.json()["code"]) == (503, "log_unavailable")
+        again = httpx.post(f"{service.url}/v1/risk", json=EXAMPLE)
+        assert again.status_code == 200
+        assert "PostgreSQL" in service.log.read_text()
+    settings = LogSettings.of(own, {"CEMRISK_DATABASE_URL": server.url})
+    verdict = logged.verdict(settings, read_keys(settings.key))
+    assert (verdict.faults, verdict.records) == ([], 2) and not settings.folder.exists()

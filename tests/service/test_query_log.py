@@ -222,6 +222,7 @@ def test_workers_of_a_service_write_one_log(home: Path, tmp_path: Path, monkeypa
     with running(own, tmp_path, workers=2) as service:
         service.wait_ready()
         ids = [httpx.post(f"{service.url}/v1/risk", json=EXAMPLE).json()["request_id"] for _ in range(30)]
+        assert 'route="/v1/risk",status="200"} 30.0' in httpx.get(f"{service.url}/metrics").text  # of both workers
         assert service.stop() == 0
     place = LogSettings(own / "query_log", place.key, place.anchor)
     assert [record["id"] for record in _records(place)] == ids
