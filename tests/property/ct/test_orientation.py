@@ -37,6 +37,7 @@ def test_measures_do_not_depend_on_the_order_of_the_axes(scene: tuple[Volume, Vo
     assert np.allclose(first, again, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_measures_do_not_depend_on_any_of_the_48_orders() -> None:
     scan, labels = one(
         Vertebra(anterior=22.0, posterior=27.0), turn=TURN, spacing=(2.0, 2.6, 2.3), fine_mm=1.0
