@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from features.build import PREDICTORS
-from features.dictionary import VARIABLES, fingerprint
+from features.after_surgery import LANDMARK_DAY
+from features.build import MOMENT_OF, PREDICTORS
+from features.dictionary import VARIABLES, Moment, fingerprint
 from features.errors import UsageError
 from models.calibrated import LEAKAGE_PARTS
 from models.linear import LinearBody
@@ -65,6 +66,7 @@ def report_facts(source: Source, now: str) -> dict[str, Any]:
         "sections": SECTIONS,
         "contents": [pair for pair in SECTIONS.items() if pair[0] != "competing" or evaluation["incidence"]],
         "release": _release(validation["sample_size"]),
+        "landmark": LANDMARK_DAY if MOMENT_OF[card.outcome] >= Moment.POSTOP else 0,
         "follow_up": evaluation.get("follow_up_days"),
         "made": now,
         "version": source.version,
@@ -109,7 +111,7 @@ def _release(size: Mapping[str, Any]) -> str:
 def _title(source: Source) -> str:
     card = source.card
     what = "cement leakage" if card.outcome == "leakage" else "a new vertebral fracture"
-    when = "before" if card.moment == "preop" else "after"
+    when = "after" if MOMENT_OF[card.outcome] >= Moment.POSTOP else "before"
     return f"Predicting {what} {when} vertebroplasty or kyphoplasty: {LEARNERS[card.learner]}"
 
 

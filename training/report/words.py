@@ -79,6 +79,9 @@ _OWN: Mapping[str, str] = {
     "thoracolumbar_junction": "A treated level at the thoracolumbar junction",
     "anti_osteoporosis_planned": "Anti-osteoporotic drug planned",
     "detection": "Leaks looked for by CT rather than radiograph",
+    "distribution_separated": "Cement separated rather than confluent",
+    "solid_lump": "Cement as a solid lump",
+    "leak_route": "Worst leak known at the landmark",
 }
 
 
