@@ -25,11 +25,10 @@ from models.prior import Prior, asked_for
 from training.cohort import Cohort, cohort
 from training.draw import show
 from training.engine import Engine
-from training.promote import SUFFIX, best_candidate
+from training.promote import best_candidate
 from training.report import command as report
 from training.report.evaluation import Flow, flow_of
 from training.scratch import scratch, sweep
-from training.standing import Standing, standing
 from training.tracking import Logged, Store, Version
 from training.validate import CLASSES, FOLDS, LEARNERS, Validated, record, validate
 from training.validate.bootstrap import FEWEST
@@ -217,8 +216,7 @@ def _train_outcome(
 def _log(
     job: Job, store: Store, people: Cohort, result: Validated, flow: Flow, training_id: str, digest: str
 ) -> Version:
-    stands = standing(people, result.metrics, result.how, str(_prior_of(result.model).get("name", "")))
-    card = card_of(job, people, result, training_id, digest, stands)
+    card = card_of(job, people, result, training_id, digest)
     shown = show(people, result, flow)
     with scratch(store.home) as folder:
         sha256 = save(result.model, folder / "model", card)
@@ -228,23 +226,22 @@ def _log(
             folder=folder / "model",
             sha256=sha256,
             params=_params(card),
-            metrics=result.metrics | {f"{name}{SUFFIX[people.outcome]}": n for name, n in stands.numbers.items()},
+            metrics=result.metrics,
             figures=shown.figures,
-            documents=shown.documents
-            | {record.NAME: record.as_text(result.record | {"sample_size": stands.as_json()})},
+            documents=shown.documents | {record.NAME: record.as_text(result.record)},
             tags={
                 "training_id": training_id,
                 "outcome": people.outcome,
                 "validation": result.how,
                 "data_status": people.data_status,
                 "git_commit": _git_commit(),
-                "release": stands.state,
+                "release": card.release,
             },
         )
         return store.log(people.outcome, logged)
 
 
-def card_of(job: Job, people: Cohort, result: Validated, training_id: str, digest: str, stands: Standing) -> Card:
+def card_of(job: Job, people: Cohort, result: Validated, training_id: str, digest: str) -> Card:
     """The model card: aggregates of the cohort, the settings and the out-of-sample metrics."""
     return Card(
         outcome=people.outcome,
@@ -270,8 +267,8 @@ def card_of(job: Job, people: Cohort, result: Validated, training_id: str, diges
         settings=result.model.settings.described() | {"validation_folds": FOLDS, "bootstrap": job.bootstrap},
         packages={name: package_version(name) for name in PACKAGES},
         prior=_prior_of(result.model),
-        release=stands.state,
-        release_reason=stands.reason,
+        release=result.standing.state if result.standing else "",
+        release_reason=result.standing.reason if result.standing else "",
     )
 
 

@@ -2,8 +2,9 @@
 
 A version may be champion if, out of sample, it beats the base rate on log loss, its calibration slope and
 observed/expected lie within the limits below, its AUC raises no alarm (above 0.85 published models of this field turned
-out to be artefacts), and it was trained on enough patients or is excused by a prior (training/standing.py). The Cox
-model of leakage is a comparator, for leakage has no time axis: it is promoted only by force.
+out to be artefacts), and it was trained on enough patients or is excused by a prior
+(training/validate/standing.py). The Cox model of leakage is a comparator, for leakage has no time axis: it is promoted
+only by force.
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ from tests.fitted import fitted, training_cohort
 from tests.versions import empty_store
 from training.fit import Job, card_of, people_of, train
 from training.scratch import scratch, sweep
-from training.standing import standing
 from training.validate import Validated
 
 
@@ -34,8 +33,7 @@ def card(people=None):
     people = people or training_cohort("refracture")
     empty = np.zeros(0)
     result = Validated("cox", fitted("refracture", "cox"), empty, None, empty, {})
-    stands = standing(people, {}, "cv")
-    return card_of(Job(Path("export.csv")), people, result, "t", "d", stands)
+    return card_of(Job(Path("export.csv")), people, result, "t", "d")
 
 
 def test_ranges_of_the_card_are_levels_or_lie_on_the_grid_around_nearly_all_patients() -> None:

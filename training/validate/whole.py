@@ -23,6 +23,7 @@ from training.validate.judging import judged_risk
 from training.validate.measuring import measure
 from training.validate.record import record_of
 from training.validate.splits import Cut, centres_of, cut_in_time, earlier, leave_one_centre_out, temporal
+from training.validate.standing import Standing, standing
 from training.validate.subgroups import subgroups
 
 Floats = NDArray[np.float64]
@@ -39,7 +40,8 @@ class Validated:
 
     ``risk``: leakage (n,), refracture (n, horizons) of any; ``detail``: routes (n, 4) or incidences (n, 4, horizons),
     None for a Cox model of leakage; both out of fold. ``base``: the base rate of the same training folds, of the shape
-    of ``risk``. ``metrics``: out of sample, by ``how`` (``cv`` or ``bootstrap``); ``record``: validation.json.
+    of ``risk``. ``metrics``: out of sample, by ``how`` (``cv`` or ``bootstrap``), with the numbers of patients that the
+    gate asks for; ``standing``: whether these are enough; ``record``: validation.json.
     """
 
     learner: Learner
@@ -49,6 +51,7 @@ class Validated:
     base: Floats
     metrics: dict[str, float]
     how: str = "cv"
+    standing: Standing | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
 
@@ -152,7 +155,11 @@ def _gather(
         [pair for pair in pairs if learner in (pair["first"], pair["second"])],
     )
     how = "bootstrap" if corrected else "cv"
-    return Validated(learner, model, predicted.risk, predicted.detail, base, headline, how, record)
+    prior = model.settings.prior.name if model.settings.prior and model.prior_weight else ""
+    stands = standing(people, headline, how, prior)
+    record["sample_size"] = stands.as_json()
+    numbers = headline | stands.numbers
+    return Validated(learner, model, predicted.risk, predicted.detail, base, numbers, how, stands, record)
 
 
 def _corrected(plan: _Plan, learner: Learner, found: Mapping[Key, Any], model: CalibratedRisk) -> Corrected:

@@ -40,17 +40,17 @@ class Standing:
     prevalence: float | None
     anticipated_c: float
     size: SampleSize | None
+    #: How the names of the judged metrics end.
+    end: str
 
     @property
     def numbers(self) -> dict[str, float]:
-        """What the gate looks at, without the ending of a horizon."""
-        if self.needed is None:
-            return {"patients": float(self.patients)}
-        return {
-            "patients": float(self.patients),
-            "patients_needed": float(self.needed),
-            "released_by_prior": float(self.state == "releasable with prior"),
-        }
+        """What the gate looks at."""
+        found = {"patients": float(self.patients)}
+        if self.needed is not None:
+            found["patients_needed"] = float(self.needed)
+            found["released_by_prior"] = float(self.state == "releasable with prior")
+        return {name + self.end: number for name, number in found.items()}
 
     def as_json(self) -> dict[str, Any]:
         """The entry ``sample_size`` of validation.json."""
@@ -72,16 +72,16 @@ class Standing:
 def standing(people: Cohort, found: Mapping[str, float], how: str, prior: str = "") -> Standing:
     """The standing of a version; ``found``: its metrics, made by ``how`` (cv or bootstrap), ``prior``: its name."""
     outcome = "leakage" if isinstance(people.target, Leakage) else "refracture"
-    expected = ANTICIPATED_C[outcome]
+    expected, end = ANTICIPATED_C[outcome], "" if outcome == "leakage" else f"_m{JUDGED_AT}"
     try:
         share = prevalence(people)
     except TooLittleData as error:
         return Standing(
-            "not releasable", f"no minimum can be computed: {error}", people.patients, None, None, expected, None
+            "not releasable", f"no minimum can be computed: {error}", people.patients, None, None, expected, None, end
         )
     size = sample_size(share, expected, candidate_terms(people.outcome, people.matrix.values))
-    state, reason = _decide(people.patients, size.needed, found, how, prior, "" if outcome == "leakage" else "_m12")
-    return Standing(state, reason, people.patients, size.needed, share, expected, size)
+    state, reason = _decide(people.patients, size.needed, found, how, prior, end)
+    return Standing(state, reason, people.patients, size.needed, share, expected, size, end)
 
 
 def prevalence(people: Cohort) -> float:
