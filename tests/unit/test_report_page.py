@@ -22,12 +22,12 @@ from training.report.look import looks
 from training.report.page import filled
 from training.report.source import Source
 from training.report.validation_facts import SHOWN
-from training.standing import standing
 from training.validate.bootstrap import Corrected
 from training.validate.contrasts import contrasts
 from training.validate.judging import judged_risk
 from training.validate.record import record_of
 from training.validate.splits import nested
+from training.validate.standing import standing
 from training.validate.subgroups import subgroups
 
 OUTCOMES = ("leakage", "refracture")
