@@ -2,6 +2,7 @@
 
     python -m serving.ask --url http://127.0.0.1:3000      # a service that runs
     python -m serving.ask --start                          # start one, ask it, stop it
+    CEMRISK_KEY=... python -m serving.ask                  # where keys are in use
 
 Only the standard library is used: the file is also an example of a client.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -45,11 +47,10 @@ START_SECONDS = 60
 WIDTH = 30
 
 
-def ask(url: str, question: Mapping[str, Any]) -> dict[str, Any]:
+def ask(url: str, question: Mapping[str, Any], key: str = "") -> dict[str, Any]:
     """The service's answer to one question; raises ``urllib.error.HTTPError`` with a problem document if refused."""
-    request = urllib.request.Request(
-        f"{url}/v1/risk", json.dumps(question).encode(), {"content-type": "application/json"}, method="POST"
-    )
+    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
+    request = urllib.request.Request(f"{url}/v1/risk", json.dumps(question).encode(), headers, method="POST")
     with urllib.request.urlopen(request, timeout=30) as response:
         found: dict[str, Any] = json.load(response)
     return found
@@ -141,6 +142,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _answered(url: str) -> str:
+    """The answer as text; a refusal ends the program with what the service said."""
+    try:
+        return answer_text(ask(url, SAMPLE, os.environ.get("CEMRISK_KEY", "")))
+    except urllib.error.HTTPError as error:
+        with error:
+            raise SystemExit(
+                f"the service refused: {json.load(error)['detail']} (a key is read from CEMRISK_KEY)"
+            ) from None
+
+
 def main() -> int:
     """Ask, print, and say how to go on."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -148,11 +160,11 @@ def main() -> int:
     parser.add_argument("--start", action="store_true", help="start a service for the question, and stop it afterwards")
     arguments = parser.parse_args()
     if not arguments.start:
-        print(answer_text(ask(arguments.url, SAMPLE)))
+        print(_answered(arguments.url))
         return 0
     print("starting the service ...", file=sys.stderr)
     with running(free_port()) as url:
-        print(answer_text(ask(url, SAMPLE)))
+        print(_answered(url))
     print(
         "\nTo go on: `make serve` (page and API on http://127.0.0.1:3000), `make ui` (MLflow on http://127.0.0.1:5000),"
     )
