@@ -147,10 +147,9 @@ def _answered(url: str) -> str:
     try:
         return answer_text(ask(url, SAMPLE, os.environ.get("CEMRISK_KEY", "")))
     except urllib.error.HTTPError as error:
+        hint = " (it is read from CEMRISK_KEY)" if error.code == 401 else ""
         with error:
-            raise SystemExit(
-                f"the service refused: {json.load(error)['detail']} (a key is read from CEMRISK_KEY)"
-            ) from None
+            raise SystemExit(f"the service refused: {json.load(error)['detail']}{hint}") from None
 
 
 def main() -> int:

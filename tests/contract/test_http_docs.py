@@ -18,15 +18,18 @@ TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8
 BLOCKS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)]
 
 
-def test_the_question_shown_is_valid() -> None:
-    assert read_question(BLOCKS[0]).levels == ["L1"]
+def test_the_questions_shown_are_valid() -> None:
+    asked = [read_question(block) for block in BLOCKS if "vertebrae" in block]
+    assert [one.levels for one in asked] == [["L1"]] * 2
+    assert [one.moment.name for one in asked] == ["PREOP", "POSTOP"]
 
 
 def test_the_error_shown_is_the_one_that_is_sent() -> None:
     with pytest.raises(QuestionRejected) as caught:
         read_question(question(vertebra(fvah_mm=1.72)))
-    assert [fault.as_json() for fault in caught.value.faults] == BLOCKS[1]["errors"]
-    assert (str(caught.value), caught.value.code) == (BLOCKS[1]["detail"], BLOCKS[1]["code"])
+    shown = next(block for block in BLOCKS if "errors" in block)
+    assert [fault.as_json() for fault in caught.value.faults] == shown["errors"]
+    assert (str(caught.value), caught.value.code) == (shown["detail"], shown["code"])
 
 
 def test_every_code_of_a_problem_and_of_a_warning_is_explained() -> None:
