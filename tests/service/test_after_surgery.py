@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import numpy as np
 import pytest
 
+import cemrisk
 from features.after_surgery import LANDMARK_DAY
 from features.build import Outcome, build
 from features.dictionary import Moment
 from features.outcome import HORIZON_DAYS
 from features.records import to_columns
 from serving.app import create_app
+from serving.query_log import LogSettings, QueryLog
 from serving.schema import read_question
 from serving.served import Served
 from serving.switch import Standing, Stop
 from tests.service.client import Client
 from tests.service.questions import EXAMPLE, Change, patient, question, vertebra
+from tests.trained import at_home
 
 Shelf = Mapping[Outcome, Served]
 #: What the first images showed of the example's vertebra.
@@ -178,3 +185,14 @@ def test_the_page_asks_nothing_that_only_the_postoperative_model_reads(client: C
     assert described["lka_deg"]["used_by"] == ["refracture-postop"] and not described["lka_deg"]["used_before"]
     assert described["hu_l1"]["used_before"] and described["hu_l1"]["asked_first"]
     assert not described["endplate_contact"]["asked"] and not described["endplate_contact"]["asked_first"]
+
+
+def test_the_log_asks_the_same_model_again(home: Path, served: Shelf, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(home, tmp_path / "home"))
+    place = LogSettings.of(own, {"CEMRISK_LOG_INPUTS": "1"})
+    answered = _ask(Client(create_app(lambda: served, log=QueryLog("test", place))), _body())
+    said = io.StringIO()
+    with at_home(own), contextlib.redirect_stdout(said):
+        assert cemrisk.main(["log", "show", answered["request_id"], "--json"]) == 0
+    found = json.loads(said.getvalue())["replay"]
+    assert (found["result"], found["answer"]) == ("same", answered)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from features.build import Outcome
-from models.release import load_release, put_in_force, write_release
+from models.release import OUTCOMES, load_release, put_in_force, write_release
 from serving.shelf import Shelf
 from tests.service.process import Running, running
 from tests.service.questions import EXAMPLE
@@ -102,11 +102,11 @@ def test_half_of_what_is_in_force_is_not_served_at_the_start_and_a_promotion_men
     shelf = Shelf()
     assert not shelf.refresh(own_home) and shelf.get() == {}
     put_in_force(own_home, "leakage", good)
-    assert shelf.refresh(own_home) and set(shelf.get()) == {"leakage", "refracture"}
+    assert shelf.refresh(own_home) and set(shelf.get()) == {*OUTCOMES}
 
 
 def test_a_pointer_that_vanishes_changes_nothing(own_home: Path) -> None:
     shelf = Shelf()
     shelf.refresh(own_home)
     (own_home / "released" / "leakage" / "current").unlink()
-    assert not shelf.refresh(own_home) and set(shelf.get()) == {"leakage", "refracture"}
+    assert not shelf.refresh(own_home) and set(shelf.get()) == {*OUTCOMES}

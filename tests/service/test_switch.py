@@ -11,7 +11,7 @@ import pytest
 import cemrisk
 from features.errors import ModelDamaged, UsageError
 from models.artifact import canonical
-from models.release import in_force, put_in_force
+from models.release import OUTCOMES, in_force, put_in_force
 from serving import switch, trial
 from serving.app import create_app
 from serving.shelf import Shelf
@@ -56,7 +56,7 @@ def test_a_stopped_model_is_left_out_of_answers_that_say_why(client: Client, own
 
 
 def test_with_every_model_stopped_the_service_is_not_ready_and_says_why(client: Client, own_home: Path) -> None:
-    for outcome in ("leakage", "refracture"):
+    for outcome in OUTCOMES:
         client.post(f"/v1/models/{outcome}/stop", json={"why": f"reason for {outcome}"})
     found = client.post("/v1/risk", json=EXAMPLE)
     assert (found.status_code, found.json()["code"]) == (503, "model_stopped")
@@ -68,11 +68,11 @@ def test_a_service_that_is_started_again_stays_stopped_and_damage_stops(own_home
     switch.stop(own_home, "leakage", "why", "test")
     shelf = Shelf()
     shelf.refresh(own_home)
-    assert set(shelf.get()) == {"refracture"}
+    assert set(shelf.get()) == {*OUTCOMES} - {"leakage"}
     (own_home / "stopped" / "leakage.json").write_text("{")
     assert switch.stops(own_home) == {"leakage": switch.UNREADABLE}
     switch.resume(own_home, "leakage")
-    assert shelf.refresh(own_home) and set(shelf.get()) == {"leakage", "refracture"}
+    assert shelf.refresh(own_home) and set(shelf.get()) == {*OUTCOMES}
 
 
 @pytest.mark.parametrize("why", ["", " ", "two\nlines", "x" * 301, "\x00", "\x85"])
