@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from training.fit import Report, Trained
     from training.tracking import Version
 
-_HOW = {"cv": "cross-validated", "bootstrap": "corrected by bootstrap"}
+_HOW = {"cv": "cross-validated", "bootstrap": "bootstrap-corrected"}
 #: Calibration first, discrimination second.
 _SHOWN = (
     ("oe", "O/E"),
