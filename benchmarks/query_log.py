@@ -1,6 +1,6 @@
 """What the durable log costs: the same application with and without it, and how many records one chain takes.
 
-    python -m benchmarks.query_log
+    python -m benchmarks.query_log [HOME]     # with models that are released there, instead of fitting some
 
 Needs wrk. Both applications run under plain uvicorn, one after the other in interleaved rounds, with the load generator
 on the same cores. Then one, two and four processes append to one chain as fast as they can, with one record in a commit
@@ -13,6 +13,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -35,19 +36,22 @@ from tests.service.questions import EXAMPLE
 from tests.service.released import release_all
 
 RESULTS = Path(__file__).parent / "results" / "query_log.md"
-ROUNDS, SECONDS, CONNECTIONS = 5, 3, (1, 4, 16)
-WRITERS, SIZES, APPEND_SECONDS = (1, 2, 4), (1, 16), 3.0
+ROUNDS, SECONDS, CONNECTIONS = 3, 2, (1, 4, 16)
+WRITERS, SIZES, APPEND_SECONDS = (1, 2, 4), (1, 16), 2.0
 
 
 def main() -> None:
     """Measure, print, write."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        print("fitting …", file=sys.stderr)
-        release_all(folder / "home")
+        if len(sys.argv) > 1:
+            shutil.copytree(Path(sys.argv[1]) / "released", folder / "home" / "released")
+        else:
+            print("fitting …", file=sys.stderr)
+            release_all(folder / "home")
         (folder / "question.json").write_text(json.dumps(EXAMPLE))
-        rounds = [{mode: _measured(folder, mode) for mode in ("with", "without")} for _ in range(ROUNDS)]
         chains = [(count, size, *_appended(folder, count, size)) for size in SIZES for count in WRITERS]
+        rounds = [{mode: _measured(folder, mode) for mode in ("with", "without")} for _ in range(ROUNDS)]
     table = _table(rounds, chains)
     RESULTS.write_text(table)
     print(table)
