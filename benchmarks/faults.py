@@ -202,7 +202,7 @@ def _unwritable(
 def flip_bits(home: Path, folder: Path, rounds: int) -> Found:
     """One bit of a bundle flipped: it is refused, or (a file that is not the model's) its answers are the same."""
     found = Found(rounds)
-    homes = [_with_one(home, folder / outcome.name, outcome.name) for outcome in (home / "released").iterdir()]
+    homes = [_with_one(home, folder / outcome, outcome) for outcome in ("leakage", "refracture")]
     expected = {own: _answers(_fresh(own)) for own in homes}
     refused = 0
     for number in range(rounds):
