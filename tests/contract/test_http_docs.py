@@ -21,7 +21,7 @@ BLOCKS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", TEXT, 
 def test_the_questions_shown_are_valid() -> None:
     asked = [read_question(block) for block in BLOCKS if "vertebrae" in block]
     assert [one.levels for one in asked] == [["L1"]] * 2
-    assert [one.moment.name for one in asked] == ["PREOP", "POSTOP"]
+    assert [one.moment.name for one in asked] == ["PLANNED", "POSTOP"]
 
 
 def test_the_error_shown_is_the_one_that_is_sent() -> None:
