@@ -50,6 +50,10 @@ def estimated(people: dict[Outcome, Cohort], asked: int) -> str:
             total += each * number / 60
             lines.append(f"| {outcome} | {learner} | {each:.2f} | {number} | {each * number / 60:.1f} |")
     lines.append(f"| together | | | | {total:.1f}, on {CORES} idle cores {total / CORES:.1f} minutes |")
+    lines += [
+        "",
+        "Not in it: the fits of the whole cohort with their refits, of folds, splits and centres (`--full` has them).",
+    ]
     return "\n".join(lines)
 
 
