@@ -47,7 +47,7 @@ def test_nothing_is_found_in_shuffled_leaks() -> None:
 
 @pytest.mark.slow
 def test_corrected_metrics_are_nearer_the_truth_than_apparent_ones() -> None:
-    """Three small registries: the full study has twenty (benchmarks/results/optimism.md)."""
+    """Three small registries: benchmarks/optimism.py has twenty."""
     rows = [one_registry("leakage", "logistic", seed, 400, 20, 3000) for seed in (1, 2, 3)]
     apparent, corrected = (errors(rows, "auc", how)[0] for how in ("apparent", "bootstrap"))
     assert corrected < apparent
