@@ -43,9 +43,22 @@ def test_every_number_of_the_page_is_the_metric_of_its_version(page) -> None:
 
 
 def test_curves_are_drawn_over_each_other_for_each_horizon(page) -> None:
-    alts = [found["alt"] for found, _ in Read(page).find("img")]
+    alts = [found["alt"] for found, _ in Read(page).find("img") if found["alt"].startswith("Calibration curves")]
     assert len(alts) == 1 + 3
     assert all(name in alts[0] for name in ("logistic regression", "Cox regression", "boosted trees"))
+
+
+def test_every_pair_of_learners_of_a_training_has_its_paired_differences(page, capsys) -> None:
+    assert run("--json") == 0
+    pairs = [(one["first"], one["second"]) for one in json.loads(capsys.readouterr().out)["contrasts"]]
+    assert sorted(map(sorted, pairs)) == [
+        ["boosted", "cox"],
+        ["boosted", "cox"],
+        ["boosted", "logistic"],
+        ["cox", "logistic"],
+    ]
+    names = [words for _, words in Read(page).find("th", scope="row")]
+    assert {f"{first} - {second}" for first, second in pairs} <= set(names)
 
 
 def test_json_and_text_tell_the_same_and_text_is_kept_for_the_terminal(capsys, tmp_path) -> None:
@@ -72,7 +85,8 @@ def two_trainings(tmp_path) -> Path:
     for place, learner in enumerate(("logistic", "boosted")):
         register(store, tmp_path / f"a{place}", learner=learner, training_id="older")
     newer = register(store, tmp_path / "b", training_id="newer")
-    store.attach(newer, "validation.json", json.dumps({"contrasts": [pair("logistic", "boosted", -0.0123)]}))
+    pairs = [pair("logistic", "boosted", -0.0123), pair("logistic", "boosted", -0.0123)]  # once in each record
+    store.attach(newer, "validation.json", json.dumps({"contrasts": pairs}))
     return tmp_path / "home"
 
 

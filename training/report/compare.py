@@ -41,9 +41,15 @@ def trainings(store: Store, outcome: str) -> list[Training]:
     for version in store.versions(outcome):
         groups.setdefault(version.training_id, []).append(version)
     return [
-        Training(outcome, training_id, versions, read_validation(store, versions[0]).get("contrasts", []))
+        Training(outcome, training_id, versions, _contrasts(store, versions))
         for training_id, versions in reversed(groups.items())
     ]
+
+
+def _contrasts(store: Store, versions: Sequence[Version]) -> list[Mapping[str, Any]]:
+    """The pairs of all records, each once: the record of a version has those that it belongs to."""
+    pairs = [pair for version in versions for pair in read_validation(store, version).get("contrasts", [])]
+    return list({(pair["first"], pair["second"]): pair for pair in pairs}.values())
 
 
 def contrast_rows(training: Training) -> list[list[str]]:

@@ -232,7 +232,7 @@ def contrast_figure(pairs: Mapping[str, Mapping[str, Any]], metrics: Mapping[str
             axes.plot((low, high), (place, place), color=INK, linewidth=1.4, marker="|", markersize=7)
             axes.plot(value, place, color=INK, marker="o", markersize=5)
         axes.axvline(0.0, color=GREY, linewidth=1.0, linestyle=(0, (1, 2)))
-        axes.locator_params(axis="x", nbins=4)
+        axes.locator_params(axis="x", nbins=3)
         axes.set(ylim=(len(pairs) - 0.5, -0.5))
         axes.set_xlabel(f"Difference of {label}", fontsize=9)
         axes.set_yticks(range(len(pairs)), list(pairs) if axes is panels[0] else [""] * len(pairs))
