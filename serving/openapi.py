@@ -313,14 +313,18 @@ def guard(document: Json) -> None:
             operation["security"] = [{"key": []}] if needed else []
             if needed:
                 operation["description"] += f" Where keys are in use, one with the role {' or '.join(sorted(needed))}."
-            for code in (401, 403, 429, 503) if needed else (403, 503):
+            # An address with a # in it is cut there by clients, and is then another one.
+            cut = (404, 405) if "{" in path else ()
+            for code in (*((401, 403, 429, 503) if needed else (403, 503)), *cut):
                 operation["responses"].setdefault(str(code), _refused(code))
-                operation["responses"][str(code)]["headers"] = _HEADERS[code]
+                if code in _HEADERS:
+                    operation["responses"][str(code)]["headers"] = _HEADERS[code]
 
 
 _HEADERS: dict[int, Json] = {
     401: {"WWW-Authenticate": {"schema": {"const": "Bearer"}}},
     403: {"WWW-Authenticate": {"schema": {"const": "Bearer"}}},
+    405: {"Allow": {"required": True, "schema": {"type": "string"}}},
     429: {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}},
     503: {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}},
 }
@@ -329,6 +333,8 @@ _HEADERS: dict[int, Json] = {
 def _refused(code: int) -> Json:
     texts = {
         401: "No access key, or one that opens nothing",
+        404: "There is no such thing",
+        405: "This address does not take this method",
         403: "The key is good for something else, or there are no keys and this is not the service's own machine",
         429: "More than the key may ask",
         503: "The service is busy, or cannot answer now",

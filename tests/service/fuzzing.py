@@ -19,7 +19,7 @@ def fuzz(
     command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIG), "run"]
     command += [f"{url}/openapi.json", "--header", f"Authorization: Bearer {key}", "--include-path-regex", only]
     command += ["--phases", phases, "--max-examples", str(examples), "--seed", str(seed), "--continue-on-failure"]
-    command += ["--checks", "all", "--report", "json", "--report-json-path", str(report)]
+    command += ["--request-timeout", "120", "--checks", "all", "--report", "json", "--report-json-path", str(report)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert report.is_file(), done.stdout[-3000:] + done.stderr[-3000:]
     found: dict[str, Any] = json.loads(report.read_text())
