@@ -11,6 +11,14 @@ if TYPE_CHECKING:
 
     Verbs = _SubParsersAction[ArgumentParser]
 
+
+def serve(parser: ArgumentParser) -> None:
+    """``cemrisk serve``"""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=3000, help="port to listen on (3000)")
+    parser.add_argument("--workers", type=int, default=1, metavar="W", help="worker processes (1)")
+
+
 #: What one does with the query log: its summary, an example, and more.
 LOG_VERBS = {
     "verify": (
