@@ -16,6 +16,7 @@ from scipy import ndimage
 from features.ct.volume import Floats, Volume
 
 SOFT_HU, DISC_HU, GAS_HU, CEMENT_HU = 40.0, 80.0, -950.0, 2000.0
+_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
@@ -93,18 +94,17 @@ class Vertebra:
         """Signed distance-like depth (mm) below the body's surface: positive inside. Exact enough near flat faces."""
         x, y, z = p[..., 0], p[..., 1], p[..., 2]
         wall = -self.back + self.hollow_back * np.clip(1 - (x / 12.0) ** 2, 0, None)
-        radial = np.where(
-            y > 0,
-            self._ellipse_depth(x, y, self.front),
-            np.minimum(self._ellipse_depth(x, y, self.back * 1.6), y - wall),
-        )
-        return np.minimum(np.minimum(self.top(x, y) - z, z - self.bottom(x, y)), radial)
+        ahead = y > 0
+        round_depth = self._ellipse_depth(x, y, np.where(ahead, self.front, self.back * 1.6))
+        radial = np.where(ahead, round_depth, np.minimum(round_depth, y - wall))
+        return np.minimum(self.top(x, y) - np.abs(z), radial)
 
-    def _ellipse_depth(self, x: Floats, y: Floats, b: float) -> Floats:
-        f = (np.abs(x) / self.half_width) ** self.power + (np.abs(y) / b) ** self.power
-        gx = self.power * np.abs(x) ** (self.power - 1) / self.half_width**self.power
-        gy = self.power * np.abs(y) ** (self.power - 1) / b**self.power
-        return (1 - f) / np.maximum(np.hypot(gx, gy), 1e-3)
+    def _ellipse_depth(self, x: Floats, y: Floats, b: Floats) -> Floats:
+        u, v = np.abs(x) / self.half_width, np.abs(y) / b
+        # powers are what drawing a phantom waits for: each is taken once
+        slope_u, slope_v = u ** (self.power - 1), v ** (self.power - 1)
+        slope = self.power * np.hypot(slope_u / self.half_width, slope_v / b)
+        return (1 - u * slope_u - v * slope_v) / np.maximum(slope, 1e-3)
 
     def in_arch(self, p: Floats) -> np.ndarray:
         if not self.arch:
@@ -124,8 +124,8 @@ class Vertebra:
         inside = self.depth_inside(p)[..., 0] > 0
         return float(((self.top(x, y) - self.bottom(x, y)) * inside).sum()) * step**2 / 1000
 
-    def hu(self, p: Floats) -> tuple[np.ndarray, np.ndarray]:
-        """HU and label (bool) at local points (..., 3); HU is NaN where the vertebra says nothing."""
+    def hu(self, p: Floats) -> tuple[np.ndarray, np.ndarray, Floats]:
+        """HU, label (bool) and depth at local points (..., 3); HU is NaN where the vertebra says nothing."""
         depth = self.depth_inside(p)
         body, arch = depth > 0, self.in_arch(p)
         value = np.where(body, np.where(depth < self.cortex, self.cortex_hu, self.trabecular_hu), np.nan)
@@ -139,7 +139,7 @@ class Vertebra:
             value = np.where(blob.holds(p), GAS_HU, value)
         for blob in self.cement:
             value = np.where(blob.holds(p), CEMENT_HU, value)
-        return value, body | arch
+        return value, body | arch, depth
 
     def _in_hole(self, hole: Hole, p: Floats) -> np.ndarray:
         x, y, z = p[..., 0], p[..., 1], p[..., 2]
@@ -182,17 +182,29 @@ class Scene:
         """Scan (float32 HU) and labels (uint8)."""
         turn = rotation(*self.turn)
         affine, shape = self._grid(turn)
-        offsets = self._offsets()
-        index = np.indices(shape).reshape(3, -1).T.astype(float)
-        hu, label = self._at(index @ affine[:3, :3].T + affine[:3, 3], turn)
-        mixed = self._mixed(hu.reshape(shape), index @ affine[:3, :3].T + affine[:3, 3], turn)
-        total = np.zeros(int(mixed.sum()))
-        for offset in offsets:
-            total += self._at((index[mixed] + offset) @ affine[:3, :3].T + affine[:3, 3], turn)[0]
-        hu[mixed] = total / len(offsets)
-        hu, label = hu.reshape(shape), label.reshape(shape)
+        steps, start = affine[:3, :3].T @ turn, affine[:3, 3] @ turn
+        hu, label, shell = self._at_centres(steps, start, shape)
+        mixed = np.argwhere(shell | (ndimage.maximum_filter(hu, 3) != ndimage.minimum_filter(hu, 3)))
+        offsets = self._offsets() @ steps
+        for low in range(0, len(mixed), _AT_ONCE):
+            index = mixed[low : low + _AT_ONCE]
+            points = index @ steps + start
+            hu[tuple(index.T)] = sum(self._at(points + offset)[0] for offset in offsets) / len(offsets)
         noise = np.random.default_rng(self.seed).normal(0, self.noise_hu, shape) if self.noise_hu else 0.0
         return Volume((hu + noise).astype(np.float32), affine), Volume(label, affine)
+
+    def _at_centres(
+        self, steps: Floats, start: Floats, shape: tuple[int, int, int]
+    ) -> tuple[Floats, np.ndarray, np.ndarray]:
+        """HU and label at the centre of each voxel, and whether a shell may be within the voxel."""
+        hu, label, shell = np.empty(shape), np.empty(shape, dtype=np.uint8), np.empty(shape, dtype=bool)
+        reach = float(np.linalg.norm(self.spacing)) / 2 + 0.5
+        plane = np.indices(shape[1:]).reshape(2, -1).T @ steps[1:] + start
+        # plane by plane: what is worked on then stays in the processor's cache
+        for i in range(shape[0]):
+            found = self._at(plane + i * steps[0], reach)
+            hu[i], label[i], shell[i] = (part.reshape(shape[1:]) for part in found)
+        return hu, label, shell
 
     def _offsets(self) -> Floats:
         """Points (n, 3) spread over one voxel, as shares of it; no two share a coordinate."""
@@ -201,18 +213,6 @@ class Scene:
             count = max(count, 32)
         golden = 1.2207440846057596  # the root of g**4 = g + 1: its powers spread points evenly in three dimensions
         return (np.arange(1, count + 1)[:, None] * golden ** -np.arange(1.0, 4.0) + 0.5) % 1.0 - 0.5
-
-    def _mixed(self, hu: np.ndarray, world: Floats, turn: Floats) -> np.ndarray:
-        """Voxels (flat) that may hold more than one tissue: beside a change of value, or within reach of a shell."""
-        changes = ndimage.maximum_filter(hu, 3) != ndimage.minimum_filter(hu, 3)
-        mixed = changes.reshape(-1)
-        reach = float(np.linalg.norm(self.spacing)) / 2 + 0.5
-        for vertebra, centre in self.vertebrae.values():
-            p = world @ turn - np.array(centre)
-            near = np.flatnonzero((np.abs(p[:, :2]) < 30).all(axis=1) & (np.abs(p[:, 2]) < 24))
-            depth = vertebra.depth_inside(p[near])
-            mixed[near[(depth > -reach) & (depth < vertebra.cortex + reach)]] = True
-        return mixed
 
     def _grid(self, turn: Floats) -> tuple[Floats, tuple[int, int, int]]:
         reach = []
@@ -231,19 +231,20 @@ class Scene:
         affine[:3, 3] = low + np.array(self.shift)
         return affine, (int(count[0]), int(count[1]), int(count[2]))
 
-    def _at(self, world: Floats, turn: Floats) -> tuple[np.ndarray, np.ndarray]:
-        local = world @ turn
-        value = np.full(world.shape[:-1], SOFT_HU)
-        label = np.zeros(world.shape[:-1], dtype=np.uint8)
+    def _at(self, local: Floats, reach: float = 0.0) -> tuple[Floats, np.ndarray, np.ndarray]:
+        """At points (n, 3) along the vertebrae's axes: HU, label, and whether a shell is within ``reach`` mm."""
+        value = np.full(len(local), SOFT_HU)
+        label, shell = np.zeros(len(local), dtype=np.uint8), np.zeros(len(local), dtype=bool)
         for number, (vertebra, centre) in self.vertebrae.items():
             p = local - np.array(centre)
-            near = (np.abs(p[..., 0]) < 42) & (np.abs(p[..., 1]) < 64) & (np.abs(p[..., 2]) < 40)
-            if not near.any():
+            near = np.flatnonzero((np.abs(p) < (42.0, 64.0, 40.0)).all(axis=-1))
+            if len(near) == 0:
                 continue
-            own, inside = vertebra.hu(p[near])
+            own, inside, depth = vertebra.hu(p[near])
             value[near] = np.where(np.isfinite(own), own, value[near])
-            label[near] = np.where(inside, number, label[near])
-        return value, label
+            label[near[inside]] = number
+            shell[near] |= (depth > -reach) & (depth < vertebra.cortex + reach)
+        return value, label, shell
 
 
 def one(vertebra: Vertebra | None = None, **scene: object) -> Scene:
