@@ -20,28 +20,44 @@ MISFIT_HU = 40.0
 _LOWEST = np.array([*[-np.inf] * 8, -200.0, -500.0, 0.0, 0.4, 0.15])
 _HIGHEST = np.array([*[np.inf] * 8, 400.0, 900.0, 3000.0, 2.0, 1.2])
 _BLURS = np.linspace(0.15, 1.2, 8)
-_AXIS = np.arange(-12.0, 12.01, 0.15)
+_STEP_MM, _FARTHEST_MM = 0.15, 12.0
+_AXIS = np.arange(-_FARTHEST_MM, _FARTHEST_MM + 0.01, _STEP_MM)
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Share of a voxel beyond a plane, by blur (``_BLURS``, mm) and by distance of its centre (``_AXIS``, mm)."""
+    """Share of a voxel beyond a plane, by blur (``_BLURS``, mm) and by distance of its centre (``_AXIS``, mm).
 
-    shares: Floats
+    ``tables`` (blurs, distances, 3): the share, its change with distance and with blur (per mm).
+    """
+
+    tables: Floats
 
     @staticmethod
     def of(offsets: Floats) -> Steps:
         """``offsets`` (n,): how far points spread over one voxel lie along the plane's normal, mm."""
-        return Steps(np.stack([ndtr((_AXIS[:, None] + offsets) / blur).mean(axis=1) for blur in _BLURS]))
+        shares = np.stack([ndtr((_AXIS[:, None] + offsets) / blur).mean(axis=1) for blur in _BLURS])
+        rises = np.diff(shares, axis=0) / (_BLURS[1] - _BLURS[0])
+        rises = np.concatenate([rises, rises[-1:]])
+        return Steps(np.stack([shares, np.gradient(shares, _AXIS, axis=1), rises], axis=-1))
 
-    def at_blur(self, blur: float) -> tuple[Floats, Floats, Floats]:
-        """The shares over ``_AXIS``, their change with distance and with blur (per mm)."""
+    def at_blur(self, blur: float) -> Floats:
+        """Share, change with distance and with blur over ``_AXIS``, shape (distances, 3)."""
         step = float(_BLURS[1] - _BLURS[0])
         at = float(np.clip((blur - _BLURS[0]) / step, 0, len(_BLURS) - 1.000001))
         low = int(at)
-        rise = (self.shares[low + 1] - self.shares[low]) / step
-        shares = self.shares[low] + (at - low) * step * rise
-        return shares, np.gradient(shares, _AXIS), rise
+        table: Floats = self.tables[low] + (at - low) * (self.tables[low + 1] - self.tables[low])
+        table[:, 2] = self.tables[low, :, 2]
+        return table
+
+
+def _look_up(table: Floats, distance: Floats) -> Floats:
+    """Rows of ``table`` (over ``_AXIS``) between which each distance lies, linearly mixed; its ends beyond."""
+    at = np.clip((distance + _FARTHEST_MM) * (1 / _STEP_MM), 0, len(_AXIS) - 1.000001)
+    low = at.astype(np.intp)
+    share = (at - low)[..., None] if table.ndim > 1 else at - low
+    lower: Floats = table[low]
+    return lower + share * (table[low + 1] - lower)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +86,9 @@ class Problem:
     def misfit(self, p: Floats) -> tuple[Floats, Floats]:
         """Weighted misfit (n,) of each voxel in units of ``MISFIT_HU``, and its Jacobian (n, 13)."""
         outward, cosine = self.outward(p)
-        shares, by_distance, by_blur = self.steps.at_blur(float(p[BLUR]))
-        beyond, slope, spread = (np.interp(outward, _AXIS, table) for table in (shares, by_distance, by_blur))
-        inner = outward + p[THICKNESS]
-        beyond_in, slope_in, spread_in = (np.interp(inner, _AXIS, table) for table in (shares, by_distance, by_blur))
+        table = self.steps.at_blur(float(p[BLUR]))
+        beyond, slope, spread = _look_up(table, outward).T
+        beyond_in, slope_in, spread_in = _look_up(table, outward + p[THICKNESS]).T
         step = p[SOFT] - p[BONE]
         value = p[BONE] + step * beyond + p[SHELL] * (beyond_in - beyond)
         by_outward = step * slope + p[SHELL] * (slope_in - slope)
@@ -91,20 +106,31 @@ class Problem:
         lift = self.lift_stiffness * float((self.terms @ (p[:8] - self.prior[:8])).mean())
         return float((np.sqrt(1 + misfit**2) - 1).sum() + 0.5 * (away @ away) + 0.5 * lift**2)
 
-    def tissues(self, surface: Floats) -> tuple[Floats, float]:
-        """For a surface (8,) the best HU outside, inside and of the shell, the rest as ``prior``; and the cost."""
-        p = self.prior.copy()
-        p[:8] = surface
-        misfit, jacobian = self.misfit(p)
-        columns = jacobian[:, SOFT : SHELL + 1]
-        target = columns @ p[SOFT : SHELL + 1] - misfit
+    def tissues(self, surfaces: Floats) -> tuple[Floats, Floats]:
+        """For each surface (m, 8) the best HU outside, inside and of the shell, the rest as ``prior``; and the costs.
+
+        Shapes (m, 13) and (m,).
+        """
+        p = np.tile(self.prior, (len(surfaces), 1))
+        p[:, :8] = surfaces
+        share = np.ascontiguousarray(self.steps.at_blur(float(self.prior[BLUR]))[:, 0])
+        cosine = 1 / np.sqrt(1 + surfaces[:, 1] ** 2 + surfaces[:, 4] ** 2)
+        outward = self.side * (self.z - surfaces @ self.terms.T) * cosine[:, None]
+        beyond, inner = _look_up(share, outward), _look_up(share, outward + self.prior[THICKNESS])
+        scale = self.weight / MISFIT_HU
+        columns = np.stack([beyond, 1 - beyond, inner - beyond], axis=1) * scale
+        target, tissue = self.hu * scale, slice(SOFT, SHELL + 1)
+        misfit = (p[:, None, tissue] @ columns)[:, 0] - target
         for _ in range(2):
-            damp = 1 / (1 + misfit**2) ** 0.25
-            normal = (columns * damp[:, None]).T @ (columns * damp[:, None]) + 1e-6 * np.eye(3)
-            p[SOFT : SHELL + 1] = np.linalg.solve(normal, (columns * damp[:, None]).T @ (target * damp))
-            p = np.clip(p, _LOWEST, _HIGHEST)
-            misfit = columns @ p[SOFT : SHELL + 1] - target
-        return p, self.cost(p, misfit)
+            damped = columns / np.sqrt(1 + misfit**2)[:, None]
+            normal = damped @ columns.transpose(0, 2, 1) + 1e-6 * np.eye(3)
+            best = np.linalg.solve(normal, damped @ target[:, None])[..., 0]
+            p[:, tissue] = np.clip(best, _LOWEST[tissue], _HIGHEST[tissue])
+            misfit = (p[:, None, tissue] @ columns)[:, 0] - target
+        away = (p - self.prior) * self.stiffness
+        lift = self.lift_stiffness * (surfaces - self.prior[:8]) @ self.terms.mean(axis=0)
+        costs = (np.sqrt(1 + misfit**2) - 1).sum(axis=1) + 0.5 * (away**2).sum(axis=1) + 0.5 * lift**2
+        return p, costs
 
 
 def fit(problem: Problem, start: Floats, rounds: int = 25) -> tuple[Floats, float]:

@@ -9,7 +9,6 @@ differ the scan does not say where the endplate is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
@@ -57,7 +56,9 @@ def refine_plates(body: Body, plates: tuple[Plate, Plate], scan: Volume) -> tupl
 
 
 def _refine(body: Body, plate: Plate, scan: Volume, side: float) -> Refined:
-    found = [_place(body, plate, scan, side, share) for share in SHIFTS_VOXELS]
+    offsets = _voxel_offsets(body, plate, scan, side)
+    reach, steps = float(np.abs(offsets).max()), Steps.of(offsets)
+    found = [_place(body, plate, scan, side, share, reach, steps) for share in SHIFTS_VOXELS]
     if any(one is None for one in found):
         return Refined(plate, False)
     y = np.linspace(*found[0].seen_y, 9) if found[0] else np.zeros(0)
@@ -69,10 +70,10 @@ def _refine(body: Body, plate: Plate, scan: Volume, side: float) -> Refined:
     return Refined(found[0], True)
 
 
-def _place(body: Body, plate: Plate, scan: Volume, side: float, share: float) -> Plate | None:
+def _place(
+    body: Body, plate: Plate, scan: Volume, side: float, share: float, reach: float, steps: Steps
+) -> Plate | None:
     """The endplate by the grey values, or None where no shell is seen; the frame shifted by ``share`` of a voxel."""
-    offsets = _voxel_offsets(body, plate, scan, side)
-    reach, steps = float(np.abs(offsets).max()), Steps.of(offsets)
     start = plate.coefficients.copy()
     start[0] += share * 2 * reach
     at, found = Plate(start, plate.seen_y), plate
@@ -126,18 +127,20 @@ def _starts(problem: Problem, reach: float) -> list[Floats]:
                    problem.steps, problem.prior, problem.stiffness * 0.5, problem.lift_stiffness * 0.5)  # fmt: skip
     level = np.zeros(8)
     level[0] = problem.prior[0]
-    tried = []
-    for base, lift, tilt in product((problem.prior[:8], level), np.linspace(-3, 3, 13), (-1.0, 0.0, 1.0)):
-        surface = base.copy()
-        surface[0] += lift * reach
-        surface[1] += tilt * reach / 15.0
-        tried.append(thin.tissues(surface))
-    tried.sort(key=lambda one: one[1])
-    starts = [tried[0][0]]
-    for p, _ in tried[1:]:
+    lifts = np.linspace(-3, 3, 13) * reach
+    tilts = np.array([-1.0, 0.0, 1.0]) * reach / 15.0
+    tried = np.stack([problem.prior[:8], level])[:, None, None] + np.zeros((2, len(lifts), len(tilts), 8))
+    tried[..., 0] += lifts[:, None]
+    tried[..., 1] += tilts
+    found, costs = thin.tissues(tried.reshape(-1, 8))
+    found = found[np.argsort(costs, kind="stable")]
+    starts = [found[0]]
+    for p in found[1:]:
         away = [float(np.abs(thin.terms @ (p - other)[:8]).mean()) for other in starts]
-        if min(away) > 0.45 * reach and len(starts) < 3:
+        if min(away) > 0.45 * reach:
             starts.append(p)
+            if len(starts) == 3:
+                break
     return starts
 
 
