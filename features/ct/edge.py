@@ -78,6 +78,13 @@ class Problem:
     stiffness: Floats
     lift_stiffness: float
 
+    def thinned(self, count: int) -> Problem:
+        """The same held by every n-th voxel, so that about ``count`` are left."""
+        few = slice(None, None, max(1, len(self.z) // count))
+        root = float(np.sqrt(len(self.z[few]) / len(self.z)))
+        return Problem(self.terms[few], self.z[few], self.hu[few], self.weight[few], self.side, self.steps,
+                       self.prior, self.stiffness * root, self.lift_stiffness * root)  # fmt: skip
+
     def outward(self, p: Floats) -> tuple[Floats, float]:
         """Distance of each voxel's centre outward of the surface, mm, and the cosine of the surface's slope."""
         cosine = float(1 / np.sqrt(1 + p[1] ** 2 + p[4] ** 2))
@@ -146,18 +153,20 @@ def fit(problem: Problem, start: Floats, rounds: int = 25) -> tuple[Floats, floa
         lifted = problem.lift_stiffness**2 * mean_terms
         normal[:8, :8] += np.outer(lifted, mean_terms)
         slope[:8] += lifted * float(mean_terms @ (p[:8] - problem.prior[:8]))
-        step = np.linalg.solve(normal + caution * np.diag(np.diag(normal) + 1e-9), -slope)
+        # what is pushed against its limit stays there: the others would else be led astray by it, round after round
+        held = ((p <= _LOWEST) & (slope > 0)) | ((p >= _HIGHEST) & (slope < 0))
+        normal[held], normal[:, held], slope[held] = 0.0, 0.0, 0.0
+        damping = caution * normal.diagonal() + 1e-9
+        step = np.linalg.solve(normal + np.diag(damping + held), -slope)
         trial = np.clip(p + step, _LOWEST, _HIGHEST)
         trial_misfit, trial_jacobian = problem.misfit(trial)
         trial_cost = problem.cost(trial, trial_misfit)
+        done = abs(cost - trial_cost) < 1e-4 * cost
         if trial_cost < cost:
-            done = cost - trial_cost < 1e-5 * cost
             p, misfit, jacobian, cost = trial, trial_misfit, trial_jacobian, trial_cost
             caution = max(caution / 5, 1e-6)
-            if done:
-                break
         else:
             caution *= 6
-            if caution > 1e6:
-                break
+        if done:
+            break
     return p, cost

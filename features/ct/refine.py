@@ -82,8 +82,9 @@ def _place(
         if len(hu) < 40:
             return None
         problem = _problem(found, local, hu, side, reach, steps)
-        fits = [fit(problem, one) for one in _starts(problem, reach)]
-        best, _ = min(fits, key=lambda one: one[1])
+        thin = problem.thinned(_SEARCH_VOXELS)
+        fits = [fit(thin, one) for one in _starts(thin, reach)]
+        best, _ = fit(problem, min(fits, key=lambda one: one[1])[0])
         moved = float(np.abs(problem.terms @ (best[:8] - found.coefficients)).mean())
         if best[SHELL] < FAINTEST_SHELL_HU:
             return None
@@ -122,9 +123,6 @@ def _prior(plate: Plate, local: Floats, hu: Floats, side: float, reach: float) -
 
 def _starts(problem: Problem, reach: float) -> list[Floats]:
     """The most promising surfaces of a search over lift and tilt, of the label's plate and of one laid level."""
-    few = slice(None, None, max(1, len(problem.z) // _SEARCH_VOXELS))
-    thin = Problem(problem.terms[few], problem.z[few], problem.hu[few], problem.weight[few], problem.side,
-                   problem.steps, problem.prior, problem.stiffness * 0.5, problem.lift_stiffness * 0.5)  # fmt: skip
     level = np.zeros(8)
     level[0] = problem.prior[0]
     lifts = np.linspace(-3, 3, 13) * reach
@@ -132,11 +130,11 @@ def _starts(problem: Problem, reach: float) -> list[Floats]:
     tried = np.stack([problem.prior[:8], level])[:, None, None] + np.zeros((2, len(lifts), len(tilts), 8))
     tried[..., 0] += lifts[:, None]
     tried[..., 1] += tilts
-    found, costs = thin.tissues(tried.reshape(-1, 8))
+    found, costs = problem.tissues(tried.reshape(-1, 8))
     found = found[np.argsort(costs, kind="stable")]
     starts = [found[0]]
     for p in found[1:]:
-        away = [float(np.abs(thin.terms @ (p - other)[:8]).mean()) for other in starts]
+        away = [float(np.abs(problem.terms @ (p - other)[:8]).mean()) for other in starts]
         if min(away) > 0.45 * reach:
             starts.append(p)
             if len(starts) == 3:
