@@ -25,6 +25,8 @@ FORAMEN_WIDTH_MM = 5.0
 SITES = ("superior_endplate", "inferior_endplate", "anterior", "lateral_left", "lateral_right", "posterior")
 _DEPTHS_MM = np.arange(-3.0, 1.76, 0.25)
 _ANGLES = 180
+#: How far a pedicle's inside reaches into the body, and how far under an endplate it is looked for, mm.
+_PEDICLE_ROOT_MM, _UNDER_PLATE_MM = 4.0, 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +109,24 @@ def _plates(body: Body, scan: Volume) -> list[_Patch]:
         normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
         x, y = np.meshgrid(grid.x, grid.y, indexing="ij")
         points = np.stack([x, y, smooth], axis=-1)
+        seen = where & ~_over_pedicle(body, points, up)
         peak = np.full(where.shape, np.nan)
-        peak[where] = _peaks(points[where], normals[where], body, scan)
-        patches.append(_Patch(points, peak, where, (grid.step_mm, grid.step_mm), {name: where}, False))
+        peak[seen] = _peaks(points[seen], normals[seen], body, scan)
+        patches.append(_Patch(points, peak, seen, (grid.step_mm, grid.step_mm), {name: seen}, False))
     return patches
+
+
+def _over_pedicle(body: Body, points: Floats, up: float) -> Mask:
+    """The rear of an endplate where the label goes on behind the wall at its height.
+
+    In a crushed body a pedicle reaches the endplate, and what the label then shows there is the pedicle's surface.
+    """
+    z = points[..., 2] - up * _UNDER_PLATE_MM
+    wall = body.wall_y(points[..., 0], z)
+    behind = np.stack([points[..., 0], wall - 3.0, z], axis=-1)
+    near = points[..., 1] < wall + _PEDICLE_ROOT_MM
+    joined = near & (lookup(body.occupancy, body, behind.reshape(-1, 3), 0.0).reshape(near.shape) > 0.5)
+    return np.asarray(ndimage.binary_dilation(joined, iterations=3))
 
 
 def smooth_surface(surface: Floats, size: int) -> Floats:

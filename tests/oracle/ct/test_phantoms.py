@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,14 @@ def test_a_hole_is_found_at_its_site_and_nowhere_else(site: str, centre: tuple[f
     found = measured(one(truth, turn=TILTED, spacing=(1.0, 1.0, 1.25)))
     assert {name for name, seen in found.shell.sites.items() if seen.breached} == {site}
     assert found.shell.sites[site].gap_mm == pytest.approx(6.0, abs=1.5)
+
+
+def test_a_pedicle_that_reaches_the_endplate_of_a_crushed_body_is_no_breach() -> None:
+    truth = Vertebra(anterior=13.0, posterior=18.0, hollow=1.2, trabecular_hu=170.0, cortex_hu=720.0)
+    broken = replace(truth, holes=(Hole("superior_endplate", 6.0, (3.0, 2.0)),))
+    found = [measured(one(v, turn=(3.0, 2.0, -4.0), spacing=(0.75, 0.75, 1.1))).shell.sites for v in (truth, broken)]
+    flagged = [{name for name, site in sites.items() if site.breached} for sites in found]
+    assert flagged == [set(), {"superior_endplate"}]
 
 
 def test_labels_on_another_grid_serve_as_well() -> None:
