@@ -97,9 +97,7 @@ def separate(label: Volume, frame: Frame) -> Body:
 
 
 def _cut(label: Volume, frame: Frame, grid: Grid, spacing_mm: float) -> Body:
-    start = frame.to_mm(np.array([grid.x[0], grid.y[0], grid.z[0]]))
-    shape = (len(grid.x), len(grid.y), len(grid.z))
-    occupancy = label.sample_grid(start, grid.step_mm * frame.axes, shape)
+    occupancy = _occupancy(label, frame, grid)
     inside = occupancy >= 0.5
     line, offset = _posterior_wall(inside, grid)
     wall = line[0] + line[1] * grid.z[None, :] + offset[:, None]
@@ -110,6 +108,19 @@ def _cut(label: Volume, frame: Frame, grid: Grid, spacing_mm: float) -> Body:
             "No vertebral body was found in the label: check that the label marks one whole vertebra (body and arch)."
         )
     return Body(frame, grid, occupancy, mask, top, bottom, line, offset, spacing_mm)
+
+
+def _occupancy(label: Volume, frame: Frame, grid: Grid) -> NDArray[np.float32]:
+    """The label on the grid, trilinear; worked out only at the heights at which the vertebra's axes meet its box."""
+    corners = np.stack(np.meshgrid(*[[-1.0, float(n)] for n in label.voxels.shape], indexing="ij"), axis=-1)
+    z = frame.to_local(label.to_mm(corners.reshape(-1, 3)))[:, 2]
+    low, high = np.searchsorted(grid.z, z.min()), np.searchsorted(grid.z, z.max(), side="right")
+    occupancy = np.zeros((len(grid.x), len(grid.y), len(grid.z)), dtype=np.float32)
+    if high > low:
+        start = frame.to_mm(np.array([grid.x[0], grid.y[0], grid.z[low]]))
+        shape = (len(grid.x), len(grid.y), int(high - low))
+        occupancy[:, :, low:high] = label.sample_grid(start, grid.step_mm * frame.axes, shape)
+    return occupancy
 
 
 def _posterior_wall(inside: Mask, grid: Grid) -> tuple[Floats, Floats]:
@@ -164,20 +175,26 @@ def robust_line(x: Floats, y: Floats) -> Floats:
 
 def _lateral_wall(relative: Floats, grid: Grid) -> Floats:
     """Offset of the wall at each x: over the canal the median, elsewhere what is seen above and below the pedicle."""
-    offsets = np.full(len(grid.x), np.nan)
-    for i, x in enumerate(grid.x):
-        seen = relative[i][np.isfinite(relative[i])]
-        if len(seen) < 0.5 * relative.shape[1]:
-            continue
-        share = 0.5 if abs(x) <= _MIDLINE_MM else 0.72
-        offset = float(np.quantile(seen, share))
-        if offset > -6.0:
-            offsets[i] = offset
+    central = np.abs(grid.x) <= _MIDLINE_MM
+    offsets = np.where(central, _quantile(relative, 0.5), _quantile(relative, 0.72))
+    seen = np.isfinite(relative).sum(axis=1) >= 0.5 * relative.shape[1]
+    offsets[~seen | ~(offsets > -6.0)] = np.nan
     known = np.isfinite(offsets)
     if not known.any():
         return np.zeros(len(grid.x))
     filled = _round_corners(grid.x, offsets)
     return np.asarray(ndimage.median_filter(filled, size=max(3, round(5.0 / grid.step_mm) | 1), mode="nearest"))
+
+
+def _quantile(rows: Floats, share: float) -> Floats:
+    """The quantile of each row's known values (not NaN), NaN where there is none."""
+    ordered = np.sort(rows, axis=1)
+    at = share * np.maximum(np.isfinite(rows).sum(axis=1) - 1, 0)
+    low = at.astype(int)
+    each = np.arange(len(rows))
+    lower, upper = ordered[each, low], ordered[each, np.ceil(at).astype(int)]
+    quantile: Floats = lower + (at - low) * (upper - lower)
+    return quantile
 
 
 def _round_corners(x: Floats, offsets: Floats) -> Floats:

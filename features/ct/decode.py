@@ -11,6 +11,7 @@ import resource
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,9 +37,21 @@ def decode(path: Path, folder: Path, role: str, limits: Limits) -> Header:
         return _decode_files(unpack(path, folder / "unpacked", limits), folder, role, limits)
     if start[128:132] == b"DICM":
         return _decode_files([path], folder, role, limits)
-    from features.ct.read_nifti import decode_nifti
-
+    decode_nifti = _nifti_reader()
     return decode_nifti(path, folder, role, limits)
+
+
+def _nifti_reader() -> Callable[[Path, Path, str, Limits], Header]:
+    """``decode_nifti``, whose nibabel loads pydicom wherever it finds it: half of what a small NIfTI would wait for."""
+    unneeded = "pydicom" not in sys.modules
+    if unneeded:
+        sys.modules["pydicom"] = None  # type: ignore[assignment]
+    try:
+        from features.ct.read_nifti import decode_nifti
+    finally:
+        if unneeded:
+            del sys.modules["pydicom"]
+    return decode_nifti
 
 
 def _decode_files(paths: list[Path], folder: Path, role: str, limits: Limits) -> Header:

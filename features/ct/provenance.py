@@ -87,16 +87,18 @@ def place_json(places: Sequence[Place]) -> Json:
 
 
 def _one_json(place: Place) -> Json:
-    index = place.index
-    low, high = index.min(axis=0), index.max(axis=0)
-    span = high - low + 1
-    keys = ((index[:, 2] - low[2]) * span[1] + index[:, 1] - low[1]) * span[0] + index[:, 0] - low[0]
-    ordered = np.ascontiguousarray(index[np.argsort(keys, kind="stable")].astype("<i4"))
-    ranges = [[int(a), int(b)] for a, b in zip(low, high, strict=True)]
+    # by column: a column's least and largest are found many times faster than a row of three's
+    i, j, k = np.ascontiguousarray(place.index.T, dtype=np.int64)
+    ranges = [[int(axis.min()), int(axis.max())] for axis in (i, j, k)]
+    (x, nx), (y, ny), (z, _) = ((low, high - low + 1) for low, high in ranges)
+    keys = np.sort(((k - z) * ny + j - y) * nx + i - x)
+    rows, columns = np.divmod(keys, nx)
+    slices, rows = np.divmod(rows, ny)
+    ordered = np.stack([columns + x, rows + y, slices + z], axis=-1).astype("<i4")
     return {
         "level": place.level,
         "image": place.image,
-        "voxels": len(index),
+        "voxels": len(place.index),
         "voxel_range": ranges,
         "slices": ranges[2],
         "roi_sha256": hashlib.sha256(ordered.tobytes()).hexdigest()[:16],
