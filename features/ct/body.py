@@ -212,9 +212,11 @@ def _round_corners(x: Floats, offsets: Floats) -> Floats:
 
 
 def _piece_at_origin(mask: Mask, grid: Grid) -> Mask:
-    pieces, count = ndimage.label(mask)
-    if count == 0:
+    (box,) = ndimage.find_objects(mask.astype(np.uint8)) or [None]
+    if box is None:
         return mask
+    pieces = np.zeros(mask.shape, dtype=np.int32)
+    ndimage.label(mask[box], output=pieces[box])
     centre = pieces[len(grid.x) // 2, len(grid.y) // 2, len(grid.z) // 2]
     if centre == 0:
         sizes = np.bincount(pieces.reshape(-1))

@@ -140,7 +140,7 @@ def _best_candidate(normals: Floats, weights: Floats, up_hint: Floats, back: Flo
     if not allowed.any():
         allowed = candidates @ up_hint > np.cos(np.radians(65.0))
     candidates = candidates[allowed]
-    facing = np.abs(candidates @ normals.T)
+    facing = np.abs(candidates.astype(np.float32) @ normals.astype(np.float32).T)
     score = (np.exp(-((1 - facing) / 0.05)) * weights).sum(axis=1) * (0.6 + 0.4 * candidates @ up_hint)
     return np.asarray(candidates[int(np.argmax(score))])
 

@@ -56,9 +56,8 @@ def refine_plates(body: Body, plates: tuple[Plate, Plate], scan: Volume) -> tupl
 
 
 def _refine(body: Body, plate: Plate, scan: Volume, side: float) -> Refined:
-    offsets = _voxel_offsets(body, plate, scan, side)
-    reach, steps = float(np.abs(offsets).max()), Steps.of(offsets)
-    found = [_place(body, plate, scan, side, share, reach, steps) for share in SHIFTS_VOXELS]
+    near = _near(body, plate, scan, side)
+    found = [_place(near, plate, side, share) for share in SHIFTS_VOXELS]
     if any(one is None for one in found):
         return Refined(plate, False)
     y = np.linspace(*found[0].seen_y, 9) if found[0] else np.zeros(0)
@@ -70,21 +69,24 @@ def _refine(body: Body, plate: Plate, scan: Volume, side: float) -> Refined:
     return Refined(found[0], True)
 
 
-def _place(
-    body: Body, plate: Plate, scan: Volume, side: float, share: float, reach: float, steps: Steps
-) -> Plate | None:
-    """The endplate by the grey values, or None where no shell is seen; the frame shifted by ``share`` of a voxel."""
+def _place(near: _Near, plate: Plate, side: float, share: float) -> Plate | None:
+    """The endplate by the grey values, or None where no shell is seen; the frame shifted by ``share`` of a voxel.
+
+    Only the fit that is kept, from the frame that is not shifted, is finished on all voxels.
+    """
+    reach = near.reach
     start = plate.coefficients.copy()
     start[0] += share * 2 * reach
     at, found = Plate(start, plate.seen_y), plate
     for _ in range(2):
-        local, hu = _voxels_near(body, at, scan, side)
+        local, hu = near.voxels(at, side)
         if len(hu) < 40:
             return None
-        problem = _problem(found, local, hu, side, reach, steps)
+        problem = _problem(found, local, hu, side, reach, near.steps)
         thin = problem.thinned(_SEARCH_VOXELS)
-        fits = [fit(thin, one) for one in _starts(thin, reach)]
-        best, _ = fit(problem, min(fits, key=lambda one: one[1])[0])
+        best, _ = min((fit(thin, one) for one in _starts(thin, reach)), key=lambda one: one[1])
+        if share == 0:
+            best, _ = fit(problem, best)
         moved = float(np.abs(problem.terms @ (best[:8] - found.coefficients)).mean())
         if best[SHELL] < FAINTEST_SHELL_HU:
             return None
@@ -152,25 +154,46 @@ def _voxel_offsets(body: Body, plate: Plate, scan: Volume, side: float) -> Float
     return np.asarray(grid @ along)
 
 
-def _voxels_near(body: Body, plate: Plate, scan: Volume, side: float) -> tuple[Floats, Floats]:
-    """Local points and HU of the scan's voxels on both sides of an endplate, away from the body's rim."""
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """Voxels wherever the search for one endplate may lead: local points (n, 3) away from the body's rim, and HU.
+
+    ``reach``: half a voxel along the endplate's normal, mm. ``inward`` and ``beyond``: how far from it is looked, mm.
+    """
+
+    local: Floats
+    hu: Floats
+    reach: float
+    steps: Steps
+    inward: float
+    beyond: float
+
+    def voxels(self, plate: Plate, side: float) -> tuple[Floats, Floats]:
+        """Local points and HU of the voxels on both sides of ``plate``."""
+        outward = side * (self.local[:, 2] - plate.over(self.local[:, 0], self.local[:, 1]))
+        # outside only so far that the next vertebra does not come in
+        near = (outward > -self.inward) & (outward < self.beyond) & (self.hu > -200) & (self.hu < 1500)
+        local, hu = self.local[near], self.hu[near]
+        stride = max(1, len(hu) // _MOST_VOXELS)
+        return local[::stride], hu[::stride]
+
+
+def _near(body: Body, plate: Plate, scan: Volume, side: float) -> _Near:
+    offsets = _voxel_offsets(body, plate, scan, side)
+    reach = float(np.abs(offsets).max())
     inward, beyond = 1.6 * body.spacing_mm + 2.0, 1.2 * body.spacing_mm + 1.0
     grid = body.grid
     rim = outline(body, _WALL_MM + 0.9 * body.spacing_mm)
     i, j = np.nonzero(rim)
     z = plate.over(grid.x[i], grid.y[j])
-    slab = np.concatenate([np.stack([grid.x[i], grid.y[j], z + side * by], axis=-1) for by in (-inward, beyond)])
-    box = box_of_points(scan, body.frame.to_mm(slab), 0.0)
+    spare = 2 * FARTHEST_VOXELS * reach + 0.5
+    slab = [np.stack([grid.x[i], grid.y[j], z + side * by], axis=-1) for by in (-inward - spare, beyond + spare)]
+    box = box_of_points(scan, body.frame.to_mm(np.concatenate(slab)), 0.0)
     part = scan.crop(box)
     local = body.frame.to_local(part.to_mm(np.indices(part.voxels.shape).reshape(3, -1).T.astype(float)))
     i = np.rint((local[:, 0] - grid.x[0]) / grid.step_mm).astype(int)
     j = np.rint((local[:, 1] - grid.y[0]) / grid.step_mm).astype(int)
     fits = (i >= 0) & (i < len(grid.x)) & (j >= 0) & (j < len(grid.y))
     fits[fits] = rim[i[fits], j[fits]]
-    local, hu = local[fits], np.asarray(part.voxels.reshape(-1)[fits], dtype=float)
-    outward = side * (local[:, 2] - plate.over(local[:, 0], local[:, 1]))
-    # outside only so far that the next vertebra does not come in
-    near = (outward > -inward) & (outward < beyond) & (hu > -200) & (hu < 1500)
-    local, hu = local[near], hu[near]
-    stride = max(1, len(hu) // _MOST_VOXELS)
-    return local[::stride], hu[::stride]
+    hu = np.asarray(part.voxels.reshape(-1)[fits], dtype=float)
+    return _Near(local[fits], hu, reach, Steps.of(offsets), inward, beyond)
