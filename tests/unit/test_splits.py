@@ -18,7 +18,7 @@ from training.validate import any_code
 from training.validate.contrasts import contrasts, net_benefits
 from training.validate.fitting import Predicted, tried
 from training.validate.judging import FLOOR, SMALLEST_COUNT, counts, judge, judged_risk, shown
-from training.validate.splits import Cut, centres_of, cut_in_time, earlier, leave_one_centre_out, temporal
+from training.validate.splits import Cut, centres_of, cut_in_time, earlier, elsewhere, leave_one_centre_out, temporal
 from training.validate.subgroups import subgroups
 
 
@@ -72,6 +72,64 @@ def test_the_entry_of_a_split_in_time_holds_the_metrics_of_the_later_rows() -> N
     assert found["tested_rows"] + found["trained_rows"] == len(people.matrix)
     expected = metrics.auc(risk, people.target.leaked[cut.later], cluster=people.patient[cut.later])
     assert found["metrics"]["auc"] == {"value": expected.value, "lo": expected.lo, "hi": expected.hi}
+
+
+@pytest.mark.parametrize("outcome", ["leakage", "refracture"])
+def test_later_patients_without_an_event_leave_a_reason_and_not_an_end(outcome) -> None:
+    people = training_cohort(outcome)
+    cut = cut_in_time(people)
+    assert isinstance(cut, Cut)
+    if outcome == "leakage":
+        spared = replace(
+            people.target,
+            leaked=np.where(cut.later, 0.0, people.target.leaked),
+            routes=np.where(cut.later[:, None], 0.0, people.target.routes),
+        )
+    else:
+        spared = replace(people.target, event_code=np.where(cut.later, 0, people.target.event_code))
+    risk = guess(outcome)[cut.later]
+    by_horizon = risk if outcome == "leakage" else risk[:, None].repeat(len(HORIZON_DAYS), axis=1)
+    found = temporal(replace(people, target=spared), cut, Predicted(by_horizon, None))
+    assert found["reason"]
+    assert found["metrics"] == {}
+    assert found["tested_rows"] == cut.later.sum()
+
+
+def test_a_route_that_no_later_patient_had_leaves_the_metrics_of_the_others() -> None:
+    people = training_cohort("leakage")
+    cut = cut_in_time(people)
+    assert isinstance(cut, Cut)
+    routes = people.target.routes.copy()
+    routes[cut.later, 0] = 0.0
+    people = replace(people, target=replace(people.target, routes=routes))
+    risk = guess("leakage")[cut.later]
+    found = temporal(people, cut, Predicted(risk, np.column_stack([risk / 2] * 4)))
+    assert found["reason"] == ""
+    assert {name.rpartition("_")[2] for name in found["metrics"] if name.startswith("auc_")} == {"S", "C", "D"}
+
+
+def test_centres_of_which_none_can_be_judged_leave_a_reason_and_not_an_end() -> None:
+    people = training_cohort("leakage")
+    people = replace(people, target=replace(people.target, leaked=np.zeros(len(people.matrix))))
+    names = centres_of(people)
+    told = {name: Predicted(guess("leakage")[people.groups["centre"] == name], None) for name in names}
+    found = leave_one_centre_out(people, told)
+    assert found["reason"]
+    assert found["metrics"] == {}
+    assert all(one["reason"] for one in found["each"])
+
+
+def test_a_patient_of_two_centres_trains_for_neither() -> None:
+    people = training_cohort("refracture")
+    centre, patient = people.groups["centre"].copy(), people.patient.copy()
+    first, second = np.flatnonzero(centre == "centre 1")[0], np.flatnonzero(centre == "centre 2")[0]
+    patient[second] = patient[first]
+    people = replace(people, groups=people.groups | {"centre": centre}, target=replace(people.target, patient=patient))
+    for name in ("centre 1", "centre 2"):
+        others = elsewhere(people, name)
+        assert not others[[first, second]].any()
+        assert not set(people.patient[others]) & set(people.patient[centre == name])
+    assert elsewhere(people, "centre 3")[[first, second]].all()
 
 
 def test_one_centre_cannot_be_left_out() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +27,8 @@ def measure(
 
     ``risk``, ``detail``: as ``Predicted``; ``base``: what the base rate would have said, of the shape of ``risk``;
     ``curves``: drawn for the intervals of ICI, E50, E90 and Emax, which are left out with 0. A horizon that follow-up
-    does not reach, or one group of routes that nobody told, has no metrics; nothing is extrapolated.
+    does not reach, or a route that nobody had, has no metrics; nothing is extrapolated. Raises ``TooLittleData`` where
+    all rows have the same leakage.
     """
     if isinstance(target, Leakage):
         found = metrics.summary(risk, target.leaked, cluster=target.patient, curves=curves)
@@ -33,7 +36,9 @@ def measure(
             found["log_loss_base"] = metrics.log_loss(base, target.leaked, cluster=target.patient).value
         if detail is not None:
             for index, route in enumerate(ROUTES):
-                found |= _route_metrics(target, detail[:, index], index, route, curves)
+                # A route that nobody had, in later patients or a resample, has no metrics; the others do.
+                with suppress(TooLittleData):
+                    found |= _route_metrics(target, detail[:, index], index, route, curves)
         return found
     found = {}
     for index, months in enumerate(HORIZON_DAYS):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.errors import TooLittleData
 from training.cohort import Cohort
 from training.validate.fitting import Predicted
 from training.validate.judging import bounds, judge, judged_risk, plain, shown
@@ -60,10 +61,14 @@ def temporal(people: Cohort, cut: Cut | str, found: Predicted | str | None) -> d
     reason = cut if isinstance(cut, str) else found if isinstance(found, str) else ""
     if reason or isinstance(cut, str) or not isinstance(found, Predicted):
         return {"reason": reason or "not asked for", "metrics": {}}
-    test = people.target.take(cut.later)
-    flat = measure(test, found.risk, found.detail)
+    try:
+        flat = measure(people.target.take(cut.later), found.risk, found.detail)
+        reason = "" if flat else "follow-up of the later patients reaches no horizon, or all had the same course"
+    except TooLittleData as error:
+        # The later patients may be too few to judge by; the version is trained and judged all the same.
+        flat, reason = {}, str(error)
     return {
-        "reason": "",
+        "reason": reason,
         "from_month": cut.month,
         "trained_rows": shown(int(earlier(people, cut).sum())),
         "tested_rows": shown(int(cut.later.sum())),
@@ -76,6 +81,12 @@ def centres_of(people: Cohort) -> list[str]:
     labels = people.groups.get("centre", np.zeros(0, dtype=str))
     names = in_order(labels)
     return names if len(names) > 1 else []
+
+
+def elsewhere(people: Cohort, name: str) -> Rows:
+    """The rows that train where a centre is left out: of patients who were never operated on there."""
+    inside = people.groups["centre"] == name
+    return ~np.isin(people.patient, people.patient[inside])
 
 
 def leave_one_centre_out(people: Cohort, found: Mapping[str, Predicted | str], reason: str = "") -> dict[str, Any]:
@@ -95,7 +106,10 @@ def leave_one_centre_out(people: Cohort, found: Mapping[str, Predicted | str], r
             continue
         risk[rows], told = judged_risk(one.risk), told | rows
         each.append({"centre": name} | judged_group(people, risk, rows))
-    together = judge(people.target, risk, told) if told.any() else {}
+    try:
+        together = judge(people.target, risk, told) if told.any() else {}
+    except TooLittleData as error:
+        return {"reason": str(error), "each": each, "metrics": {}}
     return {"reason": "", "each": each, "metrics": plain(together)}
 
 

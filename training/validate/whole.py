@@ -22,7 +22,7 @@ from training.validate.fitting import Predicted, fit_whole, predict, tried
 from training.validate.judging import judged_risk
 from training.validate.measuring import measure
 from training.validate.record import record_of
-from training.validate.splits import Cut, centres_of, cut_in_time, earlier, leave_one_centre_out, temporal
+from training.validate.splits import Cut, centres_of, cut_in_time, earlier, elsewhere, leave_one_centre_out, temporal
 from training.validate.standing import Standing, standing
 from training.validate.subgroups import subgroups
 
@@ -124,7 +124,7 @@ def _work(plan: _Plan, learner: Learner) -> Iterator[tuple[Key, Task]]:
         yield (learner, "time", 0), (tried, (people, learner, settings, earlier(people, plan.cut), plan.cut.later))
     for name in plan.left_out(learner):
         inside = people.groups["centre"] == name
-        yield (learner, "centre", name), (tried, (people, learner, settings, ~inside, inside))
+        yield (learner, "centre", name), (tried, (people, learner, settings, elsewhere(people, name), inside))
     for block in blocks(resamples_of(learner, plan.resamples)):
         yield (learner, "resamples", block), (resample, (people, learner, settings, block))
 
