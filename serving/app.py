@@ -15,17 +15,23 @@ from starlette.exceptions import HTTPException
 from features.build import Outcome
 from features.errors import CemriskError, NotReady
 from serving import administer, answering, openapi, switch, web
+from serving.cds_hooks import routes as cds_hooks
+from serving.cds_hooks.clients import Ehr
+from serving.cds_hooks.cors import Cors
 from serving.docs_page import docs_page
 from serving.door import Door, GuardedRoute
 from serving.exchange import json_of, json_response
+from serving.fhir import routes as fhir
+from serving.fhir.operation_outcome import outcome_response, speaks_fhir
 from serving.guard import Guard, Observer
 from serving.nomograms import SVG_TYPE, nomogram_of
 from serving.policy import caller
 from serving.problem import (
     Fault,
     QuestionRejected,
-    on_error,
     problem_of,
+    refusal_of,
+    response_of,
 )
 from serving.query_log import Answered, QueryLog
 from serving.schema import MOST_CASES
@@ -46,12 +52,14 @@ def create_app(
     door: Door | None = None,
     log: QueryLog | None = None,
     shelf: Shelf | None = None,
+    ehr: Ehr | None = None,
 ) -> FastAPI:
     """The application.
 
     ``provider`` gives what is served now, empty if nothing has been released; ``metrics`` the text of ``/metrics`` and
     its media type; ``door`` lets in who may ask, by default everybody; ``log`` keeps a record of each answer before
-    it is sent; ``shelf`` tells the probes how the models stand and follows the off switches.
+    it is sent; ``shelf`` tells the probes how the models stand and follows the off switches; ``ehr`` knows the health
+    records that may call, by default none from a browser.
     """
     # A redirect would answer a wrong address with a Location that repeats it, and lose the body of a POST.
     app = FastAPI(
@@ -59,19 +67,29 @@ def create_app(
     )
     app.router.route_class = GuardedRoute
     app.state.door = door or Door()
+    app.state.ehr = ehr or Ehr()
     _add_questions(app, provider, log)
     _add_descriptions(app, provider)
     _add_nomogram(app, provider)
+    cds_hooks.add_routes(app, provider, log)
+    fhir.add_routes(app, provider, log)
     _add_pages(app)
     if shelf is not None:
         administer.add_routes(app, shelf)
     if metrics is not None:
         _add_metrics(app, metrics)
-    app.add_exception_handler(CemriskError, on_error)
-    app.add_exception_handler(HTTPException, on_error)
+    app.add_exception_handler(CemriskError, _on_error)
+    app.add_exception_handler(HTTPException, _on_error)
+    app.add_middleware(Cors)
     app.add_middleware(Guard, observe=observe)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    """An error in the form of the address that was asked."""
+    problem = refusal_of(error)
+    return outcome_response(problem) if speaks_fhir(request.url.path) else response_of(problem)
 
 
 def _add_questions(app: FastAPI, provider: Provider, log: QueryLog | None) -> None:

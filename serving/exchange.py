@@ -10,10 +10,10 @@ from fastapi import Request, Response
 from serving.strict_json import MEDIA_TYPE, read_json, require_json
 
 
-async def json_of(request: Request, limit_bytes: int) -> Any:
-    """The value of the body. Raises ``BodyRejected``."""
+async def json_of(request: Request, limit_bytes: int, also: str = MEDIA_TYPE) -> Any:
+    """The value of the body; ``also``: a media type that is taken beside plain JSON. Raises ``BodyRejected``."""
     headers, door = request.headers, request.app.state.door
-    require_json(headers.get("content-type"), headers.get("content-encoding"))
+    require_json(headers.get("content-type"), headers.get("content-encoding"), also)
     seconds = door.meter.limits.body_seconds
     return await read_json(request.stream(), headers.get("content-length"), limit_bytes, seconds)
 

@@ -9,6 +9,11 @@ from features.dictionary import VARIABLES, Moment, Scope, Variable
 from features.outcome import CAUSES, ROUTES
 from features.rules import MOST_VERTEBRAE
 from serving.ask import SAMPLE
+from serving.cds_hooks.openapi import EXAMPLES as CDS_EXAMPLES
+from serving.cds_hooks.openapi import SCHEMAS as CDS_SCHEMAS
+from serving.fhir.openapi import SCHEMAS as FHIR_SCHEMAS
+from serving.fhir.operation_outcome import MEDIA_TYPE as FHIR_TYPE
+from serving.fhir.operation_outcome import speaks_fhir
 from serving.policy import POLICY
 from serving.problem import PROBLEM_TYPE, TITLES
 from serving.schema import (
@@ -285,6 +290,8 @@ def schemas() -> Json:
         "Answer": answer_schema(),
         "BatchAnswer": _object({"cases": _list(_object(case))}),
         "Problem": problem_schema(),
+        **CDS_SCHEMAS,
+        **FHIR_SCHEMAS,
     }
 
 
@@ -294,6 +301,7 @@ def body(name: str) -> Json:
         "Question": SAMPLE,
         "Batch": {"cases": [SAMPLE]},
         "Reason": {"why": "is being checked"},
+        **CDS_EXAMPLES,
     }
     return {"requestBody": {"required": True, "content": {"application/json": _with_example(name, examples)}}}
 
@@ -316,7 +324,7 @@ def guard(document: Json) -> None:
             # An address with a # in it is cut there by clients, and is then another one.
             cut = (404, 405) if "{" in path else ()
             for code in (*((401, 403, 429, 503) if needed else (403, 503)), *cut):
-                operation["responses"].setdefault(str(code), _refused(code))
+                operation["responses"].setdefault(str(code), _refused(code, path))
                 if code in _HEADERS:
                     operation["responses"][str(code)]["headers"] = _HEADERS[code]
 
@@ -330,7 +338,7 @@ _HEADERS: dict[int, Json] = {
 }
 
 
-def _refused(code: int) -> Json:
+def _refused(code: int, path: str) -> Json:
     texts = {
         401: "No access key, or one that opens nothing",
         404: "There is no such thing",
@@ -339,6 +347,8 @@ def _refused(code: int) -> Json:
         429: "More than the key may ask",
         503: "The service is busy, or cannot answer now",
     }
+    if speaks_fhir(path):
+        return {"description": texts[code], "content": {FHIR_TYPE: {"schema": ref("OperationOutcome")}}}
     return {"description": texts[code], "content": {PROBLEM_TYPE: {"schema": ref("Problem")}}}
 
 
@@ -349,6 +359,7 @@ def responses(schema: Json, *codes: int) -> dict[int | str, Json]:
         400: "Not JSON, or JSON that cannot be trusted",
         408: "The body took too long to arrive",
         404: "There is no such thing",
+        412: "Data that the answer needs were not sent",
         413: "The body is too large",
         415: "The body is not declared as JSON",
         422: "The question cannot be answered: errors says why",

@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 from features.errors import CemriskError, InputRejected, NotReady
@@ -37,6 +36,8 @@ TITLES: Mapping[str, str] = {
     "media_type": "The body must be JSON",
     "invalid_question": "The question cannot be answered as it stands",
     "out_of_scope": "The models do not know such a patient",
+    "data_missing": "Data that the answer needs were not sent",
+    "feedback_unavailable": "The feedback could not be put on record",
     "slow_body": "The body took too long to arrive",
     "too_many_questions": "Too many questions",
     "too_many_at_once": "Too many requests at once",
@@ -71,6 +72,20 @@ class QuestionRejected(InputRejected):
     def code(self) -> str:
         """``out_of_scope`` if nothing else is wrong."""
         return "out_of_scope" if {fault.code for fault in self.faults} == {"out_of_scope"} else "invalid_question"
+
+
+class DataMissing(QuestionRejected):
+    """What the answer needs was not sent, and the service asks nobody else for it."""
+
+    http_status = 412
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__(faults)
+        self.args = ("the answer needs data that were not sent; errors says which",)
+
+    @property
+    def code(self) -> str:
+        return "data_missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +130,10 @@ def response_of(problem: Problem) -> Response:
     return Response(orjson.dumps(problem.as_json()), problem.status, dict(problem.headers), PROBLEM_TYPE)
 
 
-async def on_error(request: Request, error: Exception) -> Response:
+def refusal_of(error: Exception) -> Problem:
     """What cemrisk refused on purpose, and what Starlette raises for an address or a method that there is not."""
     if isinstance(error, CemriskError):
-        return response_of(problem_of(error))
+        return problem_of(error)
     assert isinstance(error, HTTPException)
     known = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}.get(error.status_code, INTERNAL)
-    return response_of(replace(known, headers=dict(error.headers or {})))
+    return replace(known, headers=dict(error.headers or {}))

@@ -13,6 +13,7 @@ from pathlib import Path
 from features.build import outcomes_at
 from features.dictionary import Moment
 from features.errors import UsageError
+from serving.cds_hooks import clients
 from serving.keys import REQUIRE_KEYS, any_good
 from serving.limits import Limits
 from serving.supervisor import Supervisor
@@ -35,6 +36,7 @@ def serve_forever(
     if workers < 1:
         raise UsageError("workers must be at least 1")
     Limits.of(environment)  # said here, and not by each worker in its log
+    clients.read(home)
     listening = bound(address, port)
     beyond = not ipaddress.ip_address(address).is_loopback
     _say_how_it_starts(home, f"http://{f'[{address}]' if ':' in address else address}:{port}")

@@ -27,6 +27,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, g
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.app import VERSION, create_app
+from serving.cds_hooks.clients import Ehr
+from serving.cds_hooks.tokens import Tokens
 from serving.door import Door
 from serving.draining import DrainingServer
 from serving.keys import REQUIRE_KEYS, Keyring
@@ -112,7 +114,9 @@ class Service:
 
     def __init__(self) -> None:
         home = _home()
-        app.state.door = Door(Keyring(home, required=bool(os.environ.get(REQUIRE_KEYS))), limits=Limits.of(os.environ))
+        ehr = app.state.ehr = Ehr(home)
+        keyring = Keyring(home, required=bool(os.environ.get(REQUIRE_KEYS)))
+        app.state.door = Door(keyring, (Tokens(ehr).recognise,), Limits.of(os.environ))
         log.begin(LogSettings.of(home, os.environ))
         speak_problems()
         shelf.refresh(home)

@@ -60,11 +60,14 @@ class MediaTypeRejected(BodyRejected):
         super().__init__("media_type", message)
 
 
-def require_json(content_type: str | None, content_encoding: str | None = None) -> None:
-    """Raise ``MediaTypeRejected`` unless the headers declare uncompressed ``application/json`` in UTF-8."""
+def require_json(content_type: str | None, content_encoding: str | None = None, also: str = MEDIA_TYPE) -> None:
+    """Raise ``MediaTypeRejected`` unless the headers declare uncompressed ``application/json`` in UTF-8.
+
+    ``also``: another media type that is JSON and taken too.
+    """
     media_type, _, parameters = (content_type or "").partition(";")
-    if media_type.strip().lower() != MEDIA_TYPE:
-        raise MediaTypeRejected(f"Content-Type must be {MEDIA_TYPE}")
+    if media_type.strip().lower() not in (MEDIA_TYPE, also):
+        raise MediaTypeRejected(f"Content-Type must be {also}")
     for parameter in parameters.split(";"):
         name, _, value = parameter.strip().lower().partition("=")
         if name == "charset" and value.strip('"') != "utf-8":

@@ -18,7 +18,7 @@ from features.dictionary import VARIABLES
 from features.errors import Finding, UsageError
 from features.registry.cells import SEPARATOR, parse
 from features.registry.codes import refuse
-from features.registry.units import convertible
+from features.units import convertible
 from features.variable import Value, Variable
 
 #: Codes that REDCap offers as a project's missing data codes, and their labels as a label export prints them.

@@ -93,10 +93,19 @@ def test_every_route_method_and_kind_of_key(guarded: tuple[FastAPI, Path], shown
                     assert found.status_code not in (401, 403), (method, path, kind)
                 else:
                     assert found.status_code == (403 if refusal == "role_missing" else 401), (method, path, kind)
-                    assert found.json()["code"] == refusal, (method, path, kind)
-                    assert found.headers["content-type"] == "application/problem+json"
+                    assert _code(found) == refusal, (method, path, kind)
                     assert found.headers["www-authenticate"] == "Bearer"
     assert counted == len(app.routes) * len(METHODS) * len(shown)
+
+
+def _code(refused: httpx.Response) -> str:
+    """Of a problem, or below /fhir of the one issue of an OperationOutcome."""
+    said, media_type = refused.json(), refused.headers["content-type"]
+    if refused.url.path.startswith("/fhir/"):
+        assert media_type == "application/fhir+json" and said["resourceType"] == "OperationOutcome"
+        return str(said["issue"][0]["details"]["text"])
+    assert media_type == "application/problem+json"
+    return str(said["code"])
 
 
 def test_the_policy_has_no_line_too_many(guarded: tuple[FastAPI, Path]) -> None:

@@ -97,6 +97,10 @@ def test_every_operation_names_its_statuses(document: dict[str, Any]) -> None:
         "/v1/models",
         "/v1/models/{outcome}",
         "/v1/nomogram/{outcome}",
+        "/cds-services",
+        "/cds-services/vertebral-augmentation-risk",
+        "/cds-services/vertebral-augmentation-risk/feedback",
+        "/fhir/$vertebral-augmentation-risk",
     }
     assert set(document["paths"]["/v1/risk"]["post"]["responses"]) == {
         *("200", "400", "401", "403", "408", "413", "415", "422", "429", "503")

@@ -8,7 +8,7 @@ from features.dictionary import VARIABLES
 from features.errors import InputRejected, UsageError
 from features.registry import read_export
 from features.registry.mapping import is_compression_rate, parse_mapping
-from features.registry.units import convertible
+from features.units import convertible
 from tests.exports import write_table
 
 CONTRACT = """
