@@ -14,6 +14,8 @@ import uvicorn
 LAST_QUESTION_SECONDS = 0.5
 #: A worker looks so often whether all connections have ended.
 LOOK_EVERY_SECONDS = 0.02
+#: Connections that are still taken from the queue: the queue's own length.
+MOST_LAST = 2048
 
 
 class DrainingServer(uvicorn.Server):
@@ -47,22 +49,34 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _accept_the_last(self, sockets: list[socket.socket]) -> None:
-        """Take who already stands in the queue, then close it; what comes between the two is refused by the kernel."""
+        """Take who already stands in the queue, then close it; what comes between the two is refused by the kernel.
+
+        Nobody is answered before the queue is closed: clients who come back after each answer would keep it full, and
+        the worker would serve them for ever instead of ending.
+        """
         queues = [one.dup() for one in sockets]
         for server in self.servers:
             server.close()
-        for queue in queues:
-            queue.setblocking(False)
-            with suppress(BlockingIOError):
-                while True:
-                    accepted, _ = queue.accept()
-                    await asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted)
-            queue.close()
-        for one in sockets:
+        last = [accepted for queue in queues for accepted in _emptied(queue)]
+        for one in (*queues, *sockets):
             one.close()
+        for accepted in last:
+            # Who hung up meanwhile is no reason to end without the others.
+            with suppress(OSError):
+                await asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted)
 
     def _protocol(self) -> asyncio.Protocol:
         made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return made
+
+
+def _emptied(queue: socket.socket) -> list[socket.socket]:
+    """The connections that stand in it now, at most ``MOST_LAST``."""
+    queue.setblocking(False)
+    found: list[socket.socket] = []
+    with suppress(OSError):  # the queue is empty, or no handle is left for another connection
+        while len(found) < MOST_LAST:
+            found.append(queue.accept()[0])
+    return found

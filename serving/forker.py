@@ -6,6 +6,7 @@ when everybody must end) and a pipe on which each worker says that it is ready.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import select
@@ -19,15 +20,20 @@ SHORT_LIFE_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 LOOK_EVERY_SECONDS = 0.5
+#: Of <linux/prctl.h>.
+_PR_SET_PDEATHSIG = 1
 
 
 def main(workers: int, listening: int, lifeline: int, told: int) -> int:
     """Fork, replace, and end when asked to or when the supervisor is gone."""
+    end_with_parent()
+    gc.disable()  # while modules are loaded nothing becomes garbage that would be worth the search
     from serving import service  # the slow part: done once, shared by all workers
 
     service.prepare()
     gc.collect()
     gc.freeze()  # what is loaded stays; a collector that walked it would copy it into each worker
+    gc.enable()
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     born: dict[int, float] = {}
     pause, not_before = 0.0, 0.0
@@ -47,6 +53,15 @@ def main(workers: int, listening: int, lifeline: int, told: int) -> int:
             short = min(lives) < SHORT_LIFE_SECONDS
             pause = min(2 * pause + FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS) if short else 0.0
             not_before = time.monotonic() + pause
+
+
+def end_with_parent() -> None:
+    """Have the kernel send SIGTERM to this process as soon as its parent ends, however that ends.
+
+    The lifeline says it too, but is looked at between other things; until then nobody else could have the port. Needs
+    Linux; where it is refused the lifeline remains.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
 def _is_asked_to_end(lifeline: int) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +24,9 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 3000
 #: How many clients may stand in the queue of the socket.
 BACKLOG = 2048
+#: How long a port may still be taken: workers of a service that was just killed need a moment to let go of it.
+PATIENCE_SECONDS = 3.0
+LOOK_EVERY_SECONDS = 0.05
 
 
 def serve_forever(
@@ -72,20 +77,23 @@ def require_allowed(host: str, has_keys: bool) -> str:
     return str(address)
 
 
-def bound(address: str, port: int) -> socket.socket:
-    """A socket that listens there. Raises ``UsageError`` if it cannot."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        found.bind((address, port))
-        found.listen(BACKLOG)
-    except (OSError, OverflowError):
-        found.close()
-        raise UsageError(
-            f"port {port} of {address} cannot be bound: something listens there, or it is not allowed"
-        ) from None
-    return found
+def bound(address: str, port: int, patience_seconds: float = PATIENCE_SECONDS) -> socket.socket:
+    """A socket that listens there. Raises ``UsageError`` if it cannot, also after a while."""
+    until = time.monotonic() + patience_seconds
+    while True:
+        found = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind((address, port))
+            found.listen(BACKLOG)
+            return found
+        except (OSError, OverflowError) as error:
+            found.close()
+            taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+            if not taken or time.monotonic() > until:
+                text = f"port {port} of {address} cannot be bound: something listens there, or it is not allowed"
+                raise UsageError(text) from None
+        time.sleep(LOOK_EVERY_SECONDS)
 
 
 def _child_environment(home: Path, environment: Mapping[str, str], workers: int, beyond: bool) -> dict[str, str]:

@@ -14,10 +14,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from features.build import Outcome
+from features.build import Outcome, outcomes_at
 from features.errors import CemriskError
 from models.release import OUTCOMES, in_force, read_bundle
 from serving import files, switch
+from serving.schema import MOMENTS
 from serving.served import Served
 from serving.switch import Standing, Stop
 from serving.trial import require_fit
@@ -53,9 +54,12 @@ class Shelf:
         return self._standing
 
     def status(self) -> dict[str, Any]:
-        """What the probe tells: each model with its state, and why a bundle that was promoted is not served."""
+        """What the probe tells: which questions are answered, each model with its state, and why a bundle that was
+        promoted is not served. Ready is what can be asked before an operation; the model for after it alone is not."""
+        moments = {name: any(one in self._standing for one in outcomes_at(at)) for name, at in MOMENTS.items()}
         return {
-            "ready": bool(self._standing),
+            "ready": moments["preop"],
+            "moments": moments,
             "models": {outcome: self._state(outcome) for outcome in OUTCOMES},
             "refused": dict(self._refused),
         }

@@ -47,6 +47,12 @@ class _Generation:
             os.close(self.lifeline)
             self.lifeline = -1
 
+    def kill(self) -> None:
+        """End the forker and its workers at once: they are a process group, which lives as long as one of them."""
+        sys.stderr.write(f"processes of {self.process.pid} did not end in time and are killed\n")
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
 
 @dataclass
 class Supervisor:
@@ -84,7 +90,8 @@ class Supervisor:
         told = os.pipe()
         handles = (self.listening.fileno(), lifeline[0], told[1])
         command = [sys.executable, "-m", "serving.forker", str(self.workers), *map(str, handles)]
-        # A session of its own: Ctrl-C in a terminal would otherwise reach everybody twice.
+        # A session of its own: Ctrl-C in a terminal would otherwise reach everybody twice. And a group, so that
+        # all of them can be killed at once.
         process = subprocess.Popen(command, env=self.environment, pass_fds=handles, start_new_session=True)
         os.close(lifeline[0])
         os.close(told[1])
@@ -116,14 +123,18 @@ class Supervisor:
         for one in self._old:
             one.retire()
         until = time.monotonic() + GRACE_SECONDS + PATIENCE_SECONDS
+        forker = [now.pidfd]
         waiting = [one for one in [now, *self._old] if not one.over]
         while waiting and time.monotonic() < until:
-            found = self._wait([one.told for one in waiting], until - time.monotonic())
+            found = self._wait([*forker, *(one.told for one in waiting)], max(0.0, until - time.monotonic()))
+            if now.pidfd in found:  # it cannot tell its workers any more
+                forker = []
+                now.retire()
             for one in waiting:
                 self._listen(one, found)
             waiting = [one for one in waiting if not one.over]
-        if waiting:
-            now.process.kill()
+        for one in waiting:
+            one.kill()
         now.process.wait()
         return 0
 

@@ -66,6 +66,8 @@ class Load:
                     connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE_SECONDS)
                     connection.connect()
             except OSError:
+                if connection is not None:
+                    connection.close()
                 connection = None
                 self._failed("refused")
                 continue
@@ -73,6 +75,8 @@ class Load:
             if connection is not None and number % 3 == 0:
                 connection.close()
                 connection = None
+        if connection is not None:
+            connection.close()
 
     def _ask(self, connection: http.client.HTTPConnection, which: int) -> http.client.HTTPConnection | None:
         """The connection if it can be used again."""

@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from benchmarks import faults
+from serving.supervisor import GRACE_SECONDS
+from tests.service import load
 from tests.service.process import running
 from tests.service.questions import EXAMPLE
 
@@ -66,6 +68,38 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.slow
+def test_the_port_can_be_had_again_at_once_after_the_supervisor_was_killed(own_home: Path, tmp_path: Path) -> None:
+    """As a supervisor of the machine does it: without waiting for whoever is left of the one before."""
+    with running(own_home, tmp_path, workers=2) as service:
+        service.wait_ready()
+        with load.load(service.url, clients=8) as asked:
+            asked.next_answer_after(time.monotonic())
+            left = [*service.forkers(), *service.workers()]
+            service.process.kill()
+            service.process.wait()
+            with running(own_home, tmp_path, port=int(service.url.rpartition(":")[2])) as after:
+                after.wait_ready()
+                assert not any(_lives(pid) for pid in left)
+                asked.next_answer_after(time.monotonic())
+    load.check(asked, own_home)
+
+
+@pytest.mark.slow
+def test_a_stop_while_the_forker_is_dead_ends_its_workers_too(own_home: Path, tmp_path: Path) -> None:
+    with running(own_home, tmp_path) as service:
+        service.wait_ready()
+        workers, (forker,) = service.workers(), service.forkers()
+        service.process.send_signal(signal.SIGSTOP)  # so that it meets the death and the stop together
+        os.kill(forker, signal.SIGKILL)
+        service.process.send_signal(signal.SIGTERM)
+        service.process.send_signal(signal.SIGCONT)
+        before = time.monotonic()
+        assert service.process.wait(timeout=30) == 0
+        assert time.monotonic() - before < GRACE_SECONDS
+        assert not any(_lives(pid) for pid in workers)
 
 
 @pytest.mark.slow

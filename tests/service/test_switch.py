@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import cemrisk
+from features.build import outcomes_at
+from features.dictionary import Moment
 from features.errors import ModelDamaged, UsageError
 from models.artifact import canonical
 from models.release import OUTCOMES, in_force, put_in_force
@@ -62,6 +64,15 @@ def test_with_every_model_stopped_the_service_is_not_ready_and_says_why(client: 
     assert (found.status_code, found.json()["code"]) == (503, "model_stopped")
     assert "reason for leakage" in found.json()["detail"] and "reason for refracture" in found.json()["detail"]
     assert client.get("/readyz").status_code == 503 and client.get("/livez").status_code == 200
+
+
+def test_ready_is_what_answers_before_an_operation(client: Client, own_home: Path) -> None:
+    for outcome in outcomes_at(Moment.PLANNED):
+        assert client.get("/readyz").status_code == 200
+        client.post(f"/v1/models/{outcome}/stop", json={"why": "is being checked"})
+    found = client.get("/readyz")
+    assert found.status_code == 503 and found.json()["ready"] is False
+    assert found.json()["moments"] == {"preop": False, "postop": True}
 
 
 def test_a_service_that_is_started_again_stays_stopped_and_damage_stops(own_home: Path) -> None:
