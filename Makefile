@@ -13,7 +13,7 @@ export OMP_NUM_THREADS := 1
 DEMO_PATIENTS ?= 5000
 DEMO := $(or $(CEMRISK_HOME),.cemrisk)/demo
 
-.PHONY: help install demo test serve ui lint lock bench
+.PHONY: help install demo test serve ui lint lock bench bento
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -56,3 +56,6 @@ lock:  ## resolve the dependencies again (needs uv)
 bench: $(STAMP)  ## ratios against the peers named in docs/performance.md
 	@command -v wrk > /dev/null || { echo "make bench: wrk is needed (apt-get install wrk)" >&2; exit 1; }
 	$(BIN)/python -m benchmarks.serving
+
+bento: $(STAMP)  ## pack the service with bentoml build (bentofile.yaml says what)
+	$(BIN)/bentoml build
