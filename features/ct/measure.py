@@ -23,7 +23,7 @@ from features.ct.volume import Array, Floats, Volume, grow
 from features.errors import ImageRejected
 
 #: Changes with every change of a measure's definition.
-METHOD_VERSION = "2"
+METHOD_VERSION = "3"
 #: Below this a voxel was never scanned: no tissue and no noise in air is so dark, HU; and how near it may come, mm.
 PADDING_HU, PADDING_REACH_MM = -1500.0, 2.0
 _SCAN_MARGIN_MM = 22.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import permutations, product
 
 import numpy as np
@@ -43,9 +44,14 @@ def test_measures_do_not_depend_on_any_of_the_48_orders() -> None:
         Vertebra(anterior=22.0, posterior=27.0), turn=TURN, spacing=(2.0, 2.6, 2.3), fine_mm=1.0
     ).render()
     first = numbers(measured(scan, labels))
+    seen = set()
     for order in ORDERS:
-        again = numbers(measured(flipped(scan, *order), flipped(labels, *order)))
-        assert np.allclose(first, again, rtol=0, atol=1e-6, equal_nan=True), order
+        volumes = [flipped(volume, *order) for volume in (scan, labels)]
+        # orders that a reader turns into the same numbers to the last bit are measured once
+        same = b"".join(part.tobytes() for volume in map(canonical, volumes) for part in (volume.voxels, volume.affine))
+        if (digest := hashlib.sha256(same).digest()) not in seen:
+            seen.add(digest)
+            assert np.allclose(first, numbers(measured(*volumes)), rtol=0, atol=1e-6, equal_nan=True), order
 
 
 def measured(scan: Volume, labels: Volume) -> Measured:
