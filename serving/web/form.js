@@ -1,101 +1,121 @@
 // The form, made from the dictionary: one control for each variable that a model uses, "unknown" being a choice of each.
 
+import { at, details, element } from "/static/dom.js";
+
 const REQUIRED = new Set(["age_years", "sex", "level"]);
 const AUTOMATIC = new Set(["treated_count"]); // counted from the vertebrae of the form
-
-export const EXAMPLE = {
-  patient: { age_years: 73, sex: "female", hu_l1: 62, t_score: -3.1, bmi_kg_m2: 22.5, smoking: "never", steroid_use: false,
-    diabetes: false, prior_vertebral_fracture: true, anti_osteoporosis_plan: "none" },
-  vertebrae: [{ level: "L1", fvah_mm: 17.2, adj_ah_above_mm: 26.0, adj_ah_below_mm: 28.0, cortical_disruption: true,
-    intravertebral_cleft: false, procedure: "PVP", cement_product_id: "alliment", planned_viscosity: "medium",
-    planned_volume_ml: 4.5 }],
-};
-
-export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (value === true) made.setAttribute(key, "");
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value);
-  }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-}
+const MOST_VERTEBRAE = 6;
 
 export class Form {
-  constructor(host, variables) {
+  /** ``moments``: those that a released model can be asked at. */
+  constructor(host, variables, words, moments) {
     this.host = host;
-    this.variables = variables.filter((v) => v.asked && v.used_before && !AUTOMATIC.has(v.name));
+    this.all = variables;
+    this.words = words;
+    this.moments = moments;
+    this.moment = moments[0];
     this.clear();
   }
 
   clear() {
-    this.host.replaceChildren(this.group("patient", "The patient", "/patient"));
+    this.variables = this.all.filter((v) => v.form[this.moment] && !AUTOMATIC.has(v.name));
+    this.host.replaceChildren(this.question(), this.group("patient", this.words.say("patient"), "/patient"));
     this.vertebrae = 0;
     this.add();
   }
 
+  /** When is asked, and how leaks are looked for. */
+  question() {
+    const moment = this.select("moment", "moment", this.moments.map((one) => [one, this.words.say(`moment.${one}`)]));
+    moment.querySelector("select").value = this.moment;
+    moment.addEventListener("change", (event) => this.at(event.target.value));
+    const detection = this.select("detection", "imaging", ["CT", "radiograph"].map((one) => [one, this.words.choice("detection", one)]));
+    const shown = [this.moments.length > 1 ? moment : null, this.moment === "preop" ? detection : null];
+    if (!shown.some(Boolean)) return element("div");
+    return element("fieldset", {}, element("legend", {}, this.words.say("question")), element("div", { class: "grid" }, ...shown));
+  }
+
+  select(id, key, options) {
+    return element("div", { class: "field" }, element("label", { for: id }, this.words.say(key)),
+      element("select", { id }, options.map(([value, text]) => element("option", { value }, text))));
+  }
+
+  /** Ask at another moment, keeping what both know. */
+  at(moment) {
+    this.fill({ ...this.read(), moment });
+    at("moment").focus();
+  }
+
   add() {
-    if (this.vertebrae >= 6) return;
+    if (this.vertebrae >= MOST_VERTEBRAE) return;
     const index = this.vertebrae++;
-    const box = this.group("vertebra", index ? `Vertebra ${index + 1}` : "The vertebra to be treated", `/vertebrae/${index}`);
+    const box = this.group("vertebra", this.words.say(index ? "vertebra.next" : "vertebra", { number: index + 1 }), `/vertebrae/${index}`);
     if (index) {
-      const drop = element("button", { type: "button", class: "quiet" }, "Remove this vertebra");
+      const drop = element("button", { type: "button", class: "quiet" }, this.words.say("remove"));
       drop.addEventListener("click", () => this.remove(index));
       box.append(element("div", { class: "sub" }, drop));
     }
     this.host.append(box);
+    at("add").disabled = this.vertebrae >= MOST_VERTEBRAE;
+    return box;
   }
 
   remove(index) {
     const body = this.read();
     body.vertebrae.splice(index, 1);
     this.fill(body);
+    at("add").focus(); // the button that was pressed is gone
   }
 
   group(scope, title, pointer) {
     const mine = this.variables.filter((v) => v.scope === scope);
     // What is required comes first, then the plan follows the facts, as the dictionary has it.
-    const first = mine.filter((v) => v.asked_first).sort((a, b) => REQUIRED.has(b.name) - REQUIRED.has(a.name));
+    const first = mine.filter((v) => v.form[this.moment] === "first").sort((a, b) => REQUIRED.has(b.name) - REQUIRED.has(a.name));
+    const rest = mine.filter((v) => v.form[this.moment] === "more");
     const box = element("fieldset", { "data-pointer": pointer }, element("legend", {}, title));
-    box.append(element("div", { class: "grid" }, ...first.map((v) => this.field(v, pointer))));
-    const rest = mine.filter((v) => !v.asked_first);
-    if (rest.length) {
-      box.append(element("details", {},
-        element("summary", {}, "More measurements, from which the models work out what is missing above"),
-        element("div", { class: "grid" }, ...rest.map((v) => this.field(v, pointer)))));
-    }
+    box.append(element("div", { class: "grid" }, first.map((v) => this.field(v, pointer))));
+    if (rest.length) box.append(details(this.words.say("more"), element("div", { class: "grid" }, rest.map((v) => this.field(v, pointer)))));
     return box;
   }
 
   field(variable, pointer) {
     const id = `${pointer}/${variable.name}`;
-    const must = REQUIRED.has(variable.name);
-    const unit = variable.unit && variable.unit !== "count" ? element("span", { class: "unit" }, ` ${variable.unit}`) : null;
-    const naming = variable.kind === "multi" ? "span" : "label";
-    const label = element(naming, { for: naming === "label" ? id : null, id: `${id}-label`, class: must ? "label must" : "label",
-      title: variable.definition }, variable.label, unit);
+    const must = REQUIRED.has(variable.name), many = variable.kind === "multi";
+    const unit = this.words.unit(variable.name);
+    const label = element(many ? "span" : "label", { for: many ? null : id, id: `${id}-label`, class: must ? "label must" : "label",
+      title: this.words.english ? variable.definition : null }, this.words.label(variable.name), unit ? element("span", { class: "unit" }, ` ${unit}`) : null);
+    const limits = this.limits(variable, id);
     const fault = element("span", { class: "fault", id: `${id}-fault`, hidden: true });
-    return element("div", { class: "field" }, label, this.control(variable, id, must), fault);
+    return element("div", { class: many ? "field wider" : "field" }, label, this.control(variable, id, must), limits, fault);
+  }
+
+  limits(variable, id) {
+    if (variable.lowest === null || variable.highest === null) return null;
+    return element("span", { class: "limits", id: `${id}-limits` }, this.words.say("limits", { low: variable.lowest, high: variable.highest }));
   }
 
   control(variable, id, must) {
-    const common = { id, name: variable.name, "data-kind": variable.kind, "aria-describedby": `${id}-fault`, "aria-required": must || null };
+    const limited = variable.lowest !== null && variable.highest !== null;
+    const common = { id, name: variable.name, "data-kind": variable.kind, "aria-required": must ? "true" : null,
+      "aria-describedby": limited ? `${id}-limits ${id}-fault` : `${id}-fault` };
     if (variable.kind === "number" || variable.kind === "integer") {
       return element("input", { ...common, type: "number", step: variable.kind === "integer" ? 1 : "any", min: variable.lowest,
-        max: variable.highest, placeholder: must ? "" : "unknown", inputmode: "decimal" });
+        max: variable.highest, placeholder: must ? null : this.words.say("unknown"), inputmode: variable.lowest < 0 ? null : "decimal" });
     }
     if (variable.kind === "multi") {
       const boxes = variable.choices.map((choice) => element("label", {},
-        element("input", { type: "checkbox", value: choice }), ` ${choice.replaceAll("_", " ")}`));
-      return element("div", { ...common, class: "choices", role: "group", "aria-labelledby": `${id}-label` }, ...boxes);
+        element("input", { type: "checkbox", value: choice }), ` ${this.words.choice(variable.name, choice)}`));
+      return element("div", { ...common, "aria-required": null, class: "choices", role: "group", "aria-labelledby": `${id}-label` }, boxes);
     }
-    const options = variable.kind === "flag" ? [["true", "yes"], ["false", "no"]] : variable.choices.map((c) => [c, c.replaceAll("_", " ")]);
-    return element("select", common, element("option", { value: "" }, must ? "choose…" : "unknown"),
-      ...options.map(([value, text]) => element("option", { value }, text)));
+    const options = variable.kind === "flag" ? [["true", this.words.say("yes")], ["false", this.words.say("no")]]
+      : variable.choices.map((choice) => [choice, this.words.choice(variable.name, choice)]);
+    return element("select", common, element("option", { value: "" }, this.words.say(must ? "choose" : "unknown")),
+      options.map(([value, text]) => element("option", { value }, text)));
   }
 
+  /** The question as it stands. */
   read() {
-    const boxes = [...this.host.querySelectorAll("fieldset[data-pointer]")].map((box) => {
+    const [patient, ...vertebrae] = [...this.host.querySelectorAll("fieldset[data-pointer]")].map((box) => {
       const facts = {};
       for (const control of box.querySelectorAll("[data-kind]")) {
         const value = valueOf(control);
@@ -103,11 +123,13 @@ export class Form {
       }
       return facts;
     });
-    return { patient: boxes[0], vertebrae: boxes.slice(1) };
+    return { moment: this.moment, detection: at("detection")?.value ?? "CT", patient, vertebrae };
   }
 
   fill(body) {
+    this.moment = this.moments.includes(body.moment) ? body.moment : this.moments[0];
     this.clear();
+    if (at("detection")) at("detection").value = body.detection;
     while (this.vertebrae < body.vertebrae.length) this.add();
     this.put("/patient", body.patient);
     body.vertebrae.forEach((facts, index) => this.put(`/vertebrae/${index}`, facts));
@@ -115,13 +137,12 @@ export class Form {
 
   put(pointer, facts) {
     for (const [name, value] of Object.entries(facts)) {
-      const control = document.getElementById(`${pointer}/${name}`);
+      const control = at(`${pointer}/${name}`);
       if (!control) continue;
       if (control.dataset.kind === "multi") {
         for (const box of control.querySelectorAll("input")) box.checked = value.includes(box.value);
       } else control.value = String(value);
-      const more = control.closest("details");
-      if (more) more.open = true;
+      open(control);
     }
   }
 
@@ -130,16 +151,29 @@ export class Form {
     for (const text of this.host.querySelectorAll(".fault")) text.hidden = true;
   }
 
+  /** Mark the field and say in a list what is wrong with it. */
   showFault(fault) {
-    const control = document.getElementById(fault.pointer);
-    const text = document.getElementById(`${fault.pointer}-fault`);
-    if (!control || !text) return;
+    const control = at(fault.pointer), text = this.words.fault(fault);
+    if (!control) return element("li", {}, text);
     control.setAttribute("aria-invalid", "true");
-    text.textContent = fault.detail.replace(/^[a-z0-9_]+: /, "");
-    text.hidden = false;
-    const more = control.closest("details");
-    if (more) more.open = true;
+    const beside = at(`${fault.pointer}-fault`);
+    beside.textContent = text;
+    beside.hidden = false;
+    open(control);
+    const link = element("a", { href: `#${fault.pointer}` }, this.place(control));
+    link.addEventListener("click", (event) => { event.preventDefault(); (control.querySelector("input") ?? control).focus(); });
+    return element("li", {}, link, this.words.say("colon"), text);
   }
+
+  place(control) {
+    const box = control.closest("fieldset"), label = this.words.label(control.getAttribute("name"));
+    return this.vertebrae > 1 && box.dataset.pointer !== "/patient" ? `${box.querySelector("legend").textContent}, ${label}` : label;
+  }
+}
+
+function open(control) {
+  const more = control.closest("details");
+  if (more) more.open = true;
 }
 
 function valueOf(control) {
@@ -149,7 +183,7 @@ function valueOf(control) {
     return chosen.length ? chosen : null;
   }
   // A number that the browser cannot read is sent as text, so that the service can say what is wrong with it.
-  if (control.validity && control.validity.badInput) return "not a number";
+  if (control.validity.badInput) return "not a number";
   if (control.value === "") return null;
   if (kind === "flag") return control.value === "true";
   return kind === "number" || kind === "integer" ? Number(control.value) : control.value;

@@ -1,61 +1,192 @@
-// Asks the service and shows what it says. Nothing is stored and nothing leaves this address.
+// The page: asks the service and shows what it says. Nothing is stored but an access key, for as long as the tab is open.
 
-import { EXAMPLE, Form, element } from "/static/form.js";
-import { show } from "/static/result.js";
+import { at, element } from "/static/dom.js";
+import { Form } from "/static/form.js";
+import { Words, chosen, translate } from "/static/language.js";
+import { nomograms } from "/static/nomogram.js";
+import { Plan } from "/static/plan.js";
+import { sentence, show } from "/static/result.js";
+import { Refusal, askRisk, getJson, heldKey, holdKey } from "/static/service.js";
 
-const at = (id) => document.getElementById(id);
+const FOLLOW_AFTER_MS = 250; // a slider on its way is not asked about
+const KEY_PROBLEMS = new Set(["no_key", "wrong_key", "key_expired", "key_revoked", "role_missing"]);
+const MOMENTS = { preop: ["leakage", "refracture"], postop: ["refracture-postop"] };
 
-async function fetchJson(path, options) {
-  const response = await fetch(path, options);
-  return [response.ok, await response.json()];
-}
+class Page {
+  constructor(languages, variables, example) {
+    Object.assign(this, { languages, variables, example, models: null, asked: null, answer: null, now: null, asking: null, timer: 0 });
+  }
 
-function showProblem(problem, form) {
-  const faults = problem.errors.map((fault) => element("li", {}, fault.detail));
-  const title = problem.errors.length ? problem.title : problem.detail;
-  at("faults").replaceChildren(element("p", {}, `${title}.`), element("ul", {}, ...faults));
-  at("faults").hidden = false;
-  problem.errors.forEach((fault) => form.showFault(fault));
-  at("faults").focus();
-}
+  /** Draw everything in a language, keeping what was typed and answered. */
+  async speak(code) {
+    this.words = new Words(code, await getJson(`/static/${code}.json`), this.variables);
+    translate(this.words);
+    at("language").value = code;
+    const typed = this.form?.read();
+    this.drawForm();
+    if (typed) this.form.fill(typed);
+    this.plan = new Plan(at("plan"), this.words, this.variables, (question) => this.followLater(question));
+    this.hideFaults();
+    this.tellModels();
+    if (!this.answer) return;
+    this.plan.begin(this.asked, this.answer);
+    this.showNow(this.asked, this.answer);
+  }
 
-async function ask(form, labels) {
-  at("faults").hidden = true;
-  form.clearFaults();
-  at("submit").disabled = true;
-  try {
-    const body = JSON.stringify({ moment: "preop", detection: at("detection").value, ...form.read() });
-    const [ok, found] = await fetchJson("/v1/risk", { method: "POST", headers: { "Content-Type": "application/json" }, body });
-    if (!ok) return showProblem(found, form);
-    show(at("output"), found, labels);
-    at("result").focus({ preventScroll: window.innerWidth > 900 });
-  } catch {
-    showProblem({ title: "The service cannot be reached", detail: "The service cannot be reached; try again", errors: [] }, form);
-  } finally {
-    at("submit").disabled = false;
+  drawForm() {
+    const released = this.models ? Object.keys(this.models) : MOMENTS.preop;
+    const moments = Object.keys(MOMENTS).filter((moment) => MOMENTS[moment].some((outcome) => released.includes(outcome)));
+    this.form = new Form(at("fields"), this.variables, this.words, moments.length ? moments : ["preop"]);
+  }
+
+  /** What is released and under which notice; a service with keys tells only who has one. */
+  async learn() {
+    try {
+      this.models = (await getJson("/v1/models")).models;
+      this.showKey(null);
+    } catch (error) {
+      if (!this.refuse(error)) this.showProblem(error);
+      return;
+    }
+    const typed = this.form.read();
+    this.drawForm();
+    this.form.fill(typed);
+    this.tellModels();
+  }
+
+  tellModels() {
+    if (!this.models) return;
+    const found = Object.values(this.models);
+    const notices = found.map((model) => this.words.notice(model.data_status, model.notice, [model.release]));
+    at("notice").textContent = [...new Set(notices)].join(" ") || this.words.say("no.model");
+    at("notice").hidden = false;
+    at("nomograms").replaceChildren(...nomograms(this.words, Object.keys(this.models), (error) => this.words.problem(error.problem ?? { code: "unreachable", errors: [] })));
+  }
+
+  async submit() {
+    clearTimeout(this.timer);
+    this.hideFaults();
+    at("submit").disabled = true;
+    try {
+      const question = this.form.read();
+      const answer = await this.fetchAnswer(question);
+      if (!answer) return;
+      Object.assign(this, { asked: question, answer });
+      this.plan.begin(question, answer);
+      this.showNow(question, answer);
+      at("result").focus({ preventScroll: window.innerWidth > 900 });
+    } catch (error) {
+      if (!this.refuse(error)) this.showProblem(error);
+    } finally {
+      at("submit").disabled = false;
+    }
+  }
+
+  /** The answer, or nothing if another question has been asked meanwhile. */
+  async fetchAnswer(question) {
+    this.asking?.abort();
+    this.asking = new AbortController();
+    try {
+      return await askRisk(question, this.asking.signal);
+    } catch (error) {
+      if (error.name === "AbortError") return null;
+      throw error;
+    }
+  }
+
+  followLater(question) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.followPlan(structuredClone(question)), FOLLOW_AFTER_MS);
+  }
+
+  async followPlan(question) {
+    try {
+      const answer = await this.fetchAnswer(question);
+      if (!answer) return;
+      this.hideFaults();
+      this.plan.refresh(answer);
+      this.showNow(question, answer);
+    } catch (error) {
+      if (!this.refuse(error)) this.showProblem(error);
+    }
+  }
+
+  showNow(question, answer) {
+    show(at("output"), this.words, question, answer);
+    at("print").hidden = false;
+    at("status").textContent = sentence(this.words, answer);
+  }
+
+  /** Whether the service refused for want of a key; then one is asked for. */
+  refuse(error) {
+    if (!(error instanceof Refusal) || !KEY_PROBLEMS.has(error.problem.code)) return false;
+    this.showKey(error.problem);
+    return true;
+  }
+
+  showKey(problem) {
+    at("access").hidden = !problem;
+    at("holding").hidden = Boolean(problem) || !heldKey();
+    const wrong = Boolean(problem) && problem.code !== "no_key";
+    at("key-fault").hidden = !wrong;
+    at("key-fault").textContent = wrong ? this.words.problem(problem) : "";
+    if (problem) at("key").focus();
+  }
+
+  async useKey(key) {
+    holdKey(key.trim());
+    at("key").value = "";
+    await this.learn();
+  }
+
+  showProblem(error) {
+    if (!(error instanceof Refusal)) throw error;
+    const faults = error.problem.errors.map((fault) => this.form.showFault(fault));
+    at("faults").replaceChildren(element("p", {}, this.words.problem(error.problem)), element("ul", {}, faults));
+    at("faults").hidden = false;
+    at("faults").focus();
+  }
+
+  hideFaults() {
+    at("faults").hidden = true;
+    this.form.clearFaults();
+  }
+
+  clear() {
+    this.form.clear();
+    this.hideFaults();
+    Object.assign(this, { asked: null, answer: null });
+    at("plan").replaceChildren();
+    at("output").replaceChildren(element("p", { class: "empty" }, this.words.say("empty")));
+    at("print").hidden = true;
+    at("status").textContent = "";
+  }
+
+  listen() {
+    const on = (id, event, act) => at(id).addEventListener(event, (found) => { found.preventDefault(); act(); });
+    on("form", "submit", () => this.submit());
+    on("example", "click", () => { this.form.fill(this.example); this.submit(); });
+    on("clear", "click", () => this.clear());
+    on("add", "click", () => this.form.add()?.querySelector("select, input").focus());
+    on("print", "click", () => window.print());
+    on("access", "submit", () => this.useKey(at("key").value));
+    on("forget", "click", () => { this.models = null; this.useKey(""); });
+    on("language", "change", () => {
+      const address = new URL(window.location.href);
+      address.searchParams.set("lang", at("language").value);
+      window.history.replaceState(null, "", address);
+      this.speak(at("language").value);
+    });
   }
 }
 
-function detectionField() {
-  return element("fieldset", {}, element("legend", {}, "How leaks will be looked for"),
-    element("div", { class: "grid" }, element("div", { class: "field" },
-      element("label", { for: "detection" }, "Imaging after the operation"),
-      element("select", { id: "detection" }, element("option", { value: "CT" }, "CT"), element("option", { value: "radiograph" }, "radiographs only")))));
-}
-
 async function start() {
-  const [, dictionary] = await fetchJson("/v1/dictionary");
-  const labels = Object.fromEntries(dictionary.variables.map((variable) => [variable.name, variable]));
-  const form = new Form(at("fields"), dictionary.variables);
-  at("fields").before(detectionField());
-  at("form").addEventListener("submit", (event) => { event.preventDefault(); ask(form, labels); });
-  at("example").addEventListener("click", () => { form.fill(EXAMPLE); ask(form, labels); });
-  at("clear").addEventListener("click", () => { form.clear(); at("faults").hidden = true; });
-  at("add").addEventListener("click", () => form.add());
-  const [, models] = await fetchJson("/v1/models");
-  const notices = new Set(Object.values(models.models).map((model) => model.notice));
-  at("notice").textContent = [...notices].join(" ") || "No model has been released yet: train and promote one first.";
-  at("notice").hidden = false;
+  const [languages, dictionary, example] = await Promise.all(["/static/languages.json", "/v1/dictionary", "/static/example.json"].map(getJson));
+  at("language").append(...Object.entries(languages).map(([code, name]) => element("option", { value: code, lang: code }, name)));
+  const page = new Page(languages, dictionary.variables, example);
+  page.listen();
+  await page.speak(chosen(languages, window.location.search, navigator.languages ?? []));
+  await page.learn();
   if (window.location.hash === "#example") at("example").click(); // a link to the worked example
 }
 

@@ -1,149 +1,144 @@
-// The answer as a person reads it. Numbers are rounded here and nowhere else.
+// The answer as a person reads it. Numbers are rounded here and in the drawings, and nowhere else.
 
-import { element } from "/static/form.js";
+import { bars, contributions, curve, gauge, icons, spans } from "/static/charts.js";
+import { details, element, table } from "/static/dom.js";
+import { percent, points } from "/static/language.js";
 
-const SVG = "http://www.w3.org/2000/svg";
-const ROUTES = { B: "basivertebral vein, to the canal", S: "segmental vein", C: "cortical defect", D: "disc" };
-const CAUSES = { same: "same", adjacent: "adjacent", remote: "remote" }; // as vertebrae
-const LEARNERS = { logistic: "logistic regression", cox: "Cox regression", boosted: "boosted trees" };
-const WIDE = 720; // units of the wide drawings, about the pixels of a desktop column
-const EXPLAINED = 1; // position of 12 months among the horizons
+export const EXPLAINED = 1; // position of 12 months among the horizons
+const HORIZON_OF_NUMBER = { leakage: null, refracture: EXPLAINED };
+const ROUTES_SHOWN = ["B", "S", "C", "D"];
 
-const percent = (risk) => `${(100 * risk).toFixed(risk < 0.0995 ? 1 : 0)} %`;
-const range = ([low, high]) => `${(100 * low).toFixed(low < 0.0995 ? 1 : 0)} to ${percent(high)}`;
-const points = (difference) => `${difference > 0 ? "+" : "−"}${Math.abs(100 * difference).toFixed(1)}`;
-const pointsRange = ([low, high]) => `${points(low)} to ${points(high)}`;
+const range = (words, [low, high]) => words.say("range", { low: percent(low), high: percent(high) });
+const pointsRange = (words, [low, high]) => words.say("range", { low: points(low), high: points(high) });
 
-function svg(width, height, label, ...children) {
-  const made = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
-  made.append(...children);
-  return made;
+export function leakTitle(words, one) {
+  return words.say(one.detection === "CT" ? "leak.ct" : "leak.radiograph", { level: one.level });
 }
 
-function shape(name, attributes, text) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text !== undefined) made.textContent = text;
-  return made;
+export function fractureTitle(words, found) {
+  return words.say("fracture", { months: found.horizons_months[EXPLAINED] });
 }
 
-/** A scale from 0 to a round number, with interval, risk and the average patient. */
-function gauge(risk, interval, average) {
-  const top = [0.1, 0.2, 0.4, 0.6, 1].find((limit) => limit >= Math.max(interval[1], average) * 1.05) ?? 1;
-  const width = WIDE - 20, x = (value) => 10 + (width * Math.min(value, top)) / top;
-  const anchor = { 0: "start", 1: "end" };
-  const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => shape("text", { x: x(share * top), y: 56, "text-anchor": anchor[share] ?? "middle", class: "soft" },
-    `${String(+(100 * share * top).toFixed(1))} %`));
-  return svg(WIDE, 62, `risk ${percent(risk)}, interval ${range(interval)}, average ${percent(average)}`,
-    shape("rect", { x: 10, y: 24, width, height: 14, rx: 3, class: "track" }),
-    shape("rect", { x: x(interval[0]), y: 24, width: Math.max(x(interval[1]) - x(interval[0]), 1), height: 14, class: "band" }),
-    shape("rect", { x: x(risk) - 3, y: 19, width: 6, height: 24, rx: 2, class: "mark" }),
-    shape("line", { x1: x(average), x2: x(average), y1: 15, y2: 43, class: "mean" }),
-    shape("text", { x: Math.min(Math.max(x(average), 30), WIDE - 30), y: 11, "text-anchor": "middle", class: "soft" }, "average"),
-    ...ticks);
-}
-
-function contributions(explanation) {
-  const entries = explanation.contributions;
-  const largest = Math.max(...entries.map((entry) => Math.abs(entry.contribution)), 0.01);
-  const row = 22, middle = 510, reach = 190;
-  const shapes = [shape("line", { x1: middle, x2: middle, y1: 0, y2: row * entries.length, class: "zero" })];
-  entries.forEach((entry, index) => {
-    const width = (reach * Math.abs(entry.contribution)) / largest, y = index * row;
-    const up = entry.contribution > 0;
-    shapes.push(shape("text", { x: 2, y: y + 15 }, entry.text.split(";")[0]));
-    shapes.push(shape("rect", { x: up ? middle : middle - width, y: y + 4, width: Math.max(width, 0.5), height: row - 8, rx: 2, class: up ? "raises" : "lowers" }));
-  });
-  const words = entries.map((entry) => entry.text).join(". ");
-  return svg(WIDE, row * entries.length, words, ...shapes);
-}
-
-function bars(entries) {
-  const top = Math.max(...entries.map(([, value]) => value), 0.01), row = 24;
-  return svg(420, row * entries.length, entries.map(([name, value]) => `${name} ${percent(value)}`).join(", "),
-    ...entries.flatMap(([name, value], index) => [
-      shape("text", { x: 0, y: index * row + 16 }, name),
-      shape("rect", { x: 225, y: index * row + 5, width: Math.max((130 * value) / top, 1), height: row - 10, rx: 2, class: "bar" }),
-      shape("text", { x: 418, y: index * row + 16, "text-anchor": "end" }, percent(value)),
-    ]));
-}
-
-function table(caption, heads, rows) {
-  const cells = (row) => row.map((cell, index) => element("td", { class: heads[index].startsWith("#") ? "number" : null }, cell));
-  const made = element("table", {}, caption ? element("caption", {}, caption) : null,
-    element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { scope: "col", class: head.startsWith("#") ? "number" : null }, head.replace("#", ""))))),
-    element("tbody", {}, ...rows.map((row) => element("tr", {}, ...cells(row)))));
-  return element("div", { class: "scroll" }, made);
-}
-
-const said = (value) => (value === null ? "unknown" : typeof value === "number" ? String(value) : String(value).replaceAll("_", " "));
-
-function whatIf(entries, labels, at) {
-  if (!entries.length) return [];
-  const pick = (value) => (at === null ? value : value[at]);
-  const rows = entries.map((entry) => [
-    `${labels[entry.variable].label}: ${said(entry.from)} → ${said(entry.to)}${labels[entry.variable].unit ? ` ${labels[entry.variable].unit}` : ""}${at !== null && entry.level ? ` (${entry.level})` : ""}`,
-    `${percent(pick(entry.risk))}`, range(pick(entry.interval)), points(pick(entry.difference)), pointsRange(pick(entry.difference_interval)),
-    element("span", { class: `tag ${entry.evidence}` }, entry.evidence === "trial" ? "direction: trials" : "association only"),
-  ]);
-  return [element("h4", {}, "If the plan were another"),
-    table("Every number here is an association in the data of this model's registry: patients with the other plan differed, and changing the plan need not change the risk by as much. Where trials are named, they support the direction of the change, not its size. None of this is advice.",
-      ["Change", "#Risk", "#95 % interval", "#Points", "#95 % interval", "Evidence"], rows)];
-}
-
-function learners(byLearner, at) {
-  return table("The other models of the same training, for comparison", ["Model", "#Risk"],
-    Object.entries(byLearner).map(([name, risk]) => [LEARNERS[name] ?? name, percent(at === null ? risk : risk[at])]));
-}
-
-function big(risk, interval, average) {
+/** The number with its interval, beside that of the average patient. */
+function headline(words, risk, interval, average) {
   return element("p", { class: "big" }, element("strong", {}, percent(risk)),
-    element("span", {}, `95 % interval ${range(interval)}; average patient ${percent(average)}`));
+    element("span", {}, words.say("headline", { low: percent(interval[0]), high: percent(interval[1]), average: percent(average) })));
 }
 
-function leakageCard(one, labels) {
-  const seen = one.detection === "CT" ? "on CT" : "on radiographs";
-  return element("div", { class: "card" }, element("h3", {}, `Cement leakage at ${one.level}, as seen ${seen}`),
-    big(one.risk, one.interval, one.average), gauge(one.risk, one.interval, one.average),
-    element("div", { class: "two" },
-      one.routes === null ? null
-        : element("div", {}, element("h4", {}, "By route"), bars(Object.entries(one.routes).map(([r, v]) => [`${r} ${ROUTES[r]}`, v]))),
-      element("div", {}, element("h4", {}, "By model"), learners(one.by_learner, null))),
-    element("h4", {}, "What raises (red, right) and lowers (green, left) this risk"), contributions(one.explanation),
-    ...whatIf(one.what_if, labels, null));
+/** A hundred patients like this one, beside a hundred average ones. */
+function hundreds(words, event, risk, average, death = null) {
+  const one = (title, share, dying) => {
+    const count = Math.round(100 * share), dead = dying === null ? 0 : Math.min(Math.round(100 * dying), 100 - count);
+    const said = words.say(dying === null ? "icons.leak" : "icons.fracture", { count, dead, rest: 100 - count - dead, event: words.say(event) });
+    return element("figure", {}, element("figcaption", {}, element("b", {}, title), " ", said),
+      icons(said, [["event", count], ["death", dead]]));
+  };
+  return element("div", { class: "two hundreds" }, one(words.say("icons.own"), risk, death), one(words.say("icons.average"), average, null));
 }
 
-function refractureCard(found, labels) {
-  const rows = found.horizons_months.map((months, i) => [`${months} months`, percent(found.risk[i]), range(found.interval[i]), percent(found.average[i]),
-    ...Object.keys(CAUSES).map((cause) => percent(found.causes[cause][i])), percent(found.death[i])]);
-  return element("div", { class: "card" }, element("h3", {}, "New vertebral fracture within 12 months"),
-    big(found.risk[EXPLAINED], found.interval[EXPLAINED], found.average[EXPLAINED]),
-    gauge(found.risk[EXPLAINED], found.interval[EXPLAINED], found.average[EXPLAINED]),
-    table("", ["Within", "#Risk", "#95 % interval", "#Average", ...Object.values(CAUSES).map((c) => `#${c}`), "#Death"], rows),
-    element("p", { class: "small" }, "Same, adjacent and remote vertebra add up to the risk; death is dying before any new fracture."),
-    element("h4", {}, "What raises (red, right) and lowers (green, left) this risk"), contributions(found.explanation),
-    ...whatIf(found.what_if, labels, EXPLAINED),
-    element("h4", {}, "By model, 12 months"), learners(found.by_learner, EXPLAINED));
+function why(words, explanation) {
+  return [element("h4", {}, words.say("why")), contributions(words, explanation),
+    element("p", { class: "small" }, words.say(`scale.${explanation.scale}`))];
 }
 
-function missingCard(entries, labels) {
+function whatIf(words, entries, horizon) {
   if (!entries.length) return null;
-  const where = (entry) => (entry.outcome === "leakage" ? "leakage" : "fracture, 12 months") + (entry.level ? ` (${entry.level})` : "");
-  const sorted = [...entries].sort((a, b) => b.highest_risk - b.lowest_risk - (a.highest_risk - a.lowest_risk));
-  return element("div", { class: "card" }, element("h3", {}, "What is not known, and how much it could matter"),
-    table("The risk over all plausible values of each variable, the others as they are", ["Variable", "Risk of", "#Lowest", "#Highest"],
-      sorted.map((entry) => [labels[entry.variable].label, where(entry), percent(entry.lowest_risk), percent(entry.highest_risk)])));
+  const pick = (value) => (horizon === null ? value : value[horizon]);
+  const rows = entries.map((entry) => [
+    `${words.label(entry.variable)}${horizon !== null && entry.level ? ` (${entry.level})` : ""}${words.say("colon")}${words.value(entry.variable, entry.from)} → ${words.value(entry.variable, entry.to)}`,
+    percent(pick(entry.risk)), range(words, pick(entry.interval)), points(pick(entry.difference)), pointsRange(words, pick(entry.difference_interval)),
+    evidenceTag(words, entry.evidence)]);
+  return details(words.say("whatif"), table(words.say("whatif.caption"),
+    ["change", "#risk", "#interval", "#points", "#interval", "evidence"].map((key) => heading(words, key)), rows));
 }
 
-export function show(host, answer, labels) {
-  const cards = (answer.leakage ?? []).map((one) => leakageCard(one, labels));
-  if (answer.refracture) cards.push(refractureCard(answer.refracture, labels));
-  cards.push(missingCard(answer.missing, labels));
-  if (answer.warnings.length) {
-    cards.push(element("div", { class: "card" }, element("h3", {}, "Please note"),
-      element("ul", { class: "plain" }, ...answer.warnings.map((w) => element("li", {}, `${w.level ? `${w.level}, ` : ""}${w.detail}`)))));
-  }
-  const models = Object.values(answer.models).map((m) => `${m.name} version ${m.version} (${LEARNERS[m.learner] ?? m.learner})`).join("; ");
-  cards.push(element("p", { class: "small" }, `${answer.notice} Answered ${answer.answered_at} by ${models}.`));
-  host.replaceChildren(...cards.filter((card) => card !== null));
+const heading = (words, key) => (key.startsWith("#") ? `#${words.say(`head.${key.slice(1)}`)}` : words.say(`head.${key}`));
+
+/** What stands behind a change of plan; an icon beside the words, so that colour is not needed. */
+export function evidenceTag(words, evidence, said = words.say(`evidence.${evidence}`)) {
+  return element("span", { class: `tag ${evidence}` }, `${evidence === "trial" ? "◆" : "○"} ${said}`);
+}
+
+function learners(words, byLearner, horizon) {
+  const rows = Object.entries(byLearner).map(([name, risk]) => [words.say(`learner.${name}`), percent(horizon === null ? risk : risk[horizon])]);
+  return details(words.say("learners"), table(words.say("learners.caption"), [heading(words, "model"), heading(words, "#risk")], rows));
+}
+
+function leakageCard(words, one) {
+  const routes = one.routes === null ? null : ROUTES_SHOWN.map((route) => [`${route} ${words.say(`route.${route}`)}`, one.routes[route]]);
+  return element("article", { class: "card", "data-card": one.level }, element("h3", {}, leakTitle(words, one)),
+    headline(words, one.risk, one.interval, one.average), gauge(words, one.risk, one.interval, one.average),
+    hundreds(words, "event.leak", one.risk, one.average),
+    routes && element("h4", {}, words.say("routes")), routes && bars(routes, Math.max(one.risk, 0.01)),
+    routes && element("p", { class: "small" }, words.say("routes.note")),
+    ...why(words, one.explanation), whatIf(words, one.what_if, HORIZON_OF_NUMBER.leakage), learners(words, one.by_learner, null));
+}
+
+function refractureCard(words, found) {
+  const rows = found.horizons_months.map((months, i) => [words.say("months", { months }), percent(found.risk[i]), range(words, found.interval[i]),
+    percent(found.average[i]), ...["same", "adjacent", "remote"].map((cause) => percent(found.causes[cause][i])), percent(found.death[i])]);
+  const causes = ["same", "adjacent", "remote"].map((cause) => [words.say(`cause.${cause}`), found.causes[cause][EXPLAINED]]);
+  return element("article", { class: "card", "data-card": "refracture" }, element("h3", {}, fractureTitle(words, found)),
+    headline(words, found.risk[EXPLAINED], found.interval[EXPLAINED], found.average[EXPLAINED]),
+    gauge(words, found.risk[EXPLAINED], found.interval[EXPLAINED], found.average[EXPLAINED]),
+    hundreds(words, "event.fracture", found.risk[EXPLAINED], found.average[EXPLAINED], found.death[EXPLAINED]),
+    found.landmark_day ? element("p", { class: "small" }, words.say("landmark", { days: found.landmark_day })) : null,
+    element("h4", {}, words.say("curve")), element("div", { class: "curve" }, curve(words, found)),
+    element("p", { class: "small" }, words.say("curve.note")),
+    table(words.say("fracture.table"), ["within", "#risk", "#interval", "#average", "#same", "#adjacent", "#remote", "#death"].map((key) => heading(words, key)), rows),
+    element("h4", {}, words.say("causes")), bars(causes, Math.max(found.risk[EXPLAINED], 0.01)),
+    ...why(words, found.explanation), whatIf(words, found.what_if, EXPLAINED), learners(words, found.by_learner, EXPLAINED));
+}
+
+function missingCard(words, answer) {
+  const now = (entry) => {
+    if (entry.outcome === "refracture") return answer.refracture.risk[EXPLAINED];
+    return (answer.leakage.find((one) => one.level === entry.level) ?? answer.leakage[0]).risk;
+  };
+  const of = (outcome) => answer.missing.filter((entry) => entry.outcome === outcome)
+    .sort((a, b) => b.highest_risk - b.lowest_risk - (a.highest_risk - a.lowest_risk))
+    .map((entry) => ({ name: `${words.label(entry.variable)}${entry.level ? ` (${entry.level})` : ""}`, low: entry.lowest_risk, high: entry.highest_risk, now: now(entry) }));
+  const parts = ["leakage", "refracture"].map((outcome) => [outcome, of(outcome)]).filter(([, entries]) => entries.length);
+  if (!parts.length) return null;
+  return element("article", { class: "card", "data-card": "missing" }, element("h3", {}, words.say("missing")),
+    element("p", { class: "small" }, words.say("missing.note")),
+    parts.flatMap(([outcome, entries]) => [element("h4", {}, words.say(`missing.${outcome}`)), spans(words, entries)]));
+}
+
+function warningsCard(words, warnings) {
+  if (!warnings.length) return null;
+  return element("article", { class: "card", "data-card": "warnings" }, element("h3", {}, words.say("warnings")),
+    element("ul", { class: "plain" }, warnings.map((warning) => words.warning(warning))));
+}
+
+/** What was asked, for the printed page: facts without the form. */
+function askedCard(words, question) {
+  const said = (facts) => Object.entries(facts).filter(([name]) => name !== "level").map(([name, value]) => `${words.label(name)} ${words.value(name, value)}`).join(words.say("list.next"));
+  const rows = [[words.say("patient"), said(question.patient)], ...question.vertebrae.map((facts, i) => [facts.level ?? String(i + 1), said(facts)])];
+  return element("article", { class: "card asked" }, element("h3", {}, words.say("asked")),
+    element("dl", {}, rows.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)])));
+}
+
+function origin(words, answer) {
+  const models = Object.values(answer.models).map((m) => words.say("model", { name: m.name, version: m.version, learner: words.say(`learner.${m.learner}`), digest: m.sha256.slice(0, 12) }));
+  const notice = words.notice(answer.data_status, answer.notice, Object.values(answer.models).map((model) => model.release));
+  return element("p", { class: "small origin" }, notice, " ", words.say("origin", {
+    time: new Date(answer.answered_at).toLocaleString(words.code, { dateStyle: "medium", timeStyle: "short" }), models: models.join(words.say("list.next")), id: answer.request_id }));
+}
+
+/** One sentence with the risks, for who hears the page. */
+export function sentence(words, answer) {
+  const leaks = (answer.leakage ?? []).map((one) => `${leakTitle(words, one)}${words.say("colon")}${percent(one.risk)}`);
+  const fracture = answer.refracture ? [`${fractureTitle(words, answer.refracture)}${words.say("colon")}${percent(answer.refracture.risk[EXPLAINED])}`] : [];
+  return [...leaks, ...fracture].join(words.say("list.next"));
+}
+
+export function show(host, words, question, answer) {
+  const open = [...host.querySelectorAll("details")].map((one) => one.open); // an answer that follows a slider keeps what is open
+  const cards = [askedCard(words, question), ...(answer.leakage ?? []).map((one) => leakageCard(words, one)),
+    answer.refracture && refractureCard(words, answer.refracture), missingCard(words, answer), warningsCard(words, answer.warnings), origin(words, answer)];
+  host.replaceChildren(...cards.filter(Boolean));
+  const made = [...host.querySelectorAll("details")];
+  if (made.length === open.length) made.forEach((one, i) => { one.open = open[i]; });
+  document.body.classList.toggle("several", question.vertebrae.length > 1);
 }

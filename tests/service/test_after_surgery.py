@@ -180,11 +180,16 @@ def test_a_stopped_model_stops_the_questions_of_its_moment_only(served: Shelf) -
         assert client.post("/v1/risk", json=other).status_code == 200
 
 
-def test_the_page_asks_nothing_that_only_the_postoperative_model_reads(client: Client) -> None:
+def test_the_page_asks_at_each_moment_what_is_known_then(client: Client) -> None:
     described = {one["name"]: one for one in client.get("/v1/dictionary").json()["variables"]}
-    assert described["lka_deg"]["used_by"] == ["refracture-postop"] and not described["lka_deg"]["used_before"]
-    assert described["hu_l1"]["used_before"] and described["hu_l1"]["asked_first"]
-    assert not described["endplate_contact"]["asked"] and not described["endplate_contact"]["asked_first"]
+    form = {name: one["form"] for name, one in described.items()}
+    assert described["lka_deg"]["used_by"] == ["refracture-postop"]
+    assert form["lka_deg"] == {"preop": None, "postop": "more"}
+    assert form["hu_l1"] == {"preop": "first", "postop": "first"}
+    assert form["endplate_contact"] == {"preop": None, "postop": "first"} and not described["endplate_contact"]["asked"]
+    assert form["planned_viscosity"] == {"preop": "first", "postop": None}
+    assert form["of_type"] == form["malignancy"] == {"preop": "first", "postop": "first"}  # they decide the scope
+    assert form["refracture"] == form["patient_id"] == {"preop": None, "postop": None}
 
 
 def test_the_log_asks_the_same_model_again(home: Path, served: Shelf, tmp_path: Path) -> None:
