@@ -36,6 +36,11 @@ LOG_VERBS = {
         "cemrisk log affected --model 41f6aca2be0c",
         "Its sha256, or the first digits of it, as cemrisk compare and /v1/models show it.",
     ),
+    "feedback": (
+        "Show what became of the cards in an EHR: accepted or overridden, and why",
+        "cemrisk log feedback --json",
+        "As EHRs said it over CDS Hooks. The id of a card is made from the answer's; comments are not kept.",
+    ),
 }
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from features.errors import InputRejected, LogDamaged, UsageError
+from serving.cds_hooks import feedback
 from serving.query_log.anchor import read_anchor
 from serving.query_log.chain import Head
 from serving.query_log.keys import LogKeys, read_keys, read_public
@@ -28,6 +31,8 @@ def run(arguments: argparse.Namespace, settings: LogSettings, home: Path, say: C
         return log_verify(arguments, settings, say)
     if arguments.what == "show":
         return log_show(arguments, settings, home)
+    if arguments.what == "feedback":
+        return log_feedback(arguments, home)
     return log_affected(arguments, settings)
 
 
@@ -76,6 +81,21 @@ def log_affected(arguments: argparse.Namespace, settings: LogSettings) -> Shown:
         return 0, {"model": digest, "count": len(found), "answers": found}
     lines = [f"{one['at']}  {one['id']}  {one['outcome']:<12} {one['learner']:<9} {one['role']}" for one in found]
     return 0, "\n".join([*lines, f"{len(found)} answers"])
+
+
+def log_feedback(arguments: argparse.Namespace, home: Path) -> Shown:
+    """What became of cards, in the order in which it was said, and how often each came."""
+    found = [{**asdict(one), "key": key} for one, key in feedback.kept(home)]
+    counts = Counter((str(one["outcome"]), str(one["reason"] or "no reason said")) for one in found)
+    if arguments.json:
+        told = [{"outcome": outcome, "reason": reason, "count": n} for (outcome, reason), n in counts.most_common()]
+        return 0, {"count": len(found), "counts": told, "feedback": found}
+    lines = [
+        f"{one['happened']}  {one['card']}  {one['outcome']:<10} {one['reason'] or '':<19} {one['key'] or ''}"
+        for one in found
+    ]
+    lines += [f"{n:>6} {outcome}, {reason}" for (outcome, reason), n in counts.most_common()]
+    return 0, "\n".join([*lines, f"feedback on {len(found)} cards"])
 
 
 def _affected(rows: Iterator[Row], digest: str) -> Iterator[dict[str, Any]]:

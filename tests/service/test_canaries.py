@@ -22,9 +22,11 @@ from serving.schema import accepted_variables
 from tests.service.odd import CANARY, ODD, send
 from tests.service.process import Running, running
 from tests.service.questions import UNANSWERABLE, question
+from tests.service.resources import bundle, prefetched, resources_of
 
 #: Decimals that no computed number has.
 DECIMALS = "31459265"
+CARD = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"
 
 
 def _marked() -> dict[str, Any]:
@@ -54,6 +56,37 @@ def _ask(service: Running, key: str, body: Any, path: str = "/v1/risk") -> httpx
     return httpx.post(f"{service.url}{path}?mrn={CANARY}", json=body, headers=headers, timeout=30)
 
 
+def _ask_as_an_ehr(service: Running, key: str) -> set[int]:
+    """By FHIR and CDS Hooks, with marked ids, names and comments; an answer names the ids, a refusal never."""
+    text = json.dumps(resources_of(_marked())).replace('"p1"', f'"{CANARY}"').replace("Patient/p1", f"Patient/{CANARY}")
+    resources = json.loads(text)
+    resources[0] |= {"name": [{"family": CANARY}], "identifier": [{"value": CANARY}]}
+    call = {"hook": "patient-view", "hookInstance": CARD, "context": {"userId": CANARY, "patientId": CANARY}}
+    call |= {"fhirAuthorization": {"access_token": CANARY}, "prefetch": prefetched(resources)}
+    said = {"card": CARD, "outcome": "overridden", "outcomeTimestamp": "2026-11-21T10:00:00Z"}
+    said["overrideReason"] = {"reason": {"code": CANARY}, "userComment": CANARY}  # type: ignore[assignment]
+    service_path = "/cds-services/vertebral-augmentation-risk"
+    answered = [
+        _ask(service, key, bundle(*resources), "/fhir/$vertebral-augmentation-risk"),
+        _ask(service, key, call, service_path),
+        _ask(service, key, {"feedback": [said]}, f"{service_path}/feedback"),
+    ]
+    assert [found.status_code for found in answered] == [200] * 3 and answered[1].json()["cards"]
+    resources[0]["birthDate"] = f"1953-{CANARY}"
+    refused = [
+        _ask(
+            service,
+            key,
+            bundle(*resources[1:], resources[0], resources[0] | {"id": "p2"}),
+            "/fhir/$vertebral-augmentation-risk",
+        ),
+        _ask(service, key, call | {"prefetch": prefetched(resources)}, service_path),
+        _ask(service, key, {"feedback": [said | {"card": CANARY}]}, f"{service_path}/feedback"),
+    ]
+    assert not any(CANARY in found.text for found in refused)
+    return {found.status_code for found in (*answered, *refused)}
+
+
 def _kill_a_worker_with_a_question_half_sent(service: Running) -> None:
     host, port = service.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
@@ -79,6 +112,7 @@ def test_marked_values_are_nowhere(home: Path, tmp_path: Path, monkeypatch: pyte
         answered = _ask(service, key, _marked())
         assert answered.status_code == 200, answered.text
         statuses.add(_ask(service, key, {"cases": [_marked(), {CANARY: 1}]}, "/v1/risk/batch").status_code)
+        statuses |= _ask_as_an_ehr(service, key)
         statuses |= {_ask(service, key, question(change)).status_code for _, change, *_ in UNANSWERABLE}
         statuses |= {send(odd, (host, int(port)), key).status for odd in ODD if odd.times == 1}
         statuses |= {_ask(service, CANARY, _marked()).status_code, _ask(service, key, {}, f"/{CANARY}").status_code}
@@ -96,7 +130,7 @@ def test_marked_values_are_nowhere(home: Path, tmp_path: Path, monkeypatch: pyte
         assert CANARY not in metrics and DECIMALS not in metrics
         _kill_a_worker_with_a_question_half_sent(service)
         service.wait_ready()
-    assert statuses >= {200, 400, 401, 404, 405, 413, 415, 422, 503}
+    assert statuses >= {200, 400, 401, 404, 405, 412, 413, 415, 422, 503}
     looked = dict(_files(tmp_path))
     assert service.log in looked and any("query_log" in path.parts for path in looked)
     found = [path for path, content in looked.items() if CANARY.encode() in content or DECIMALS.encode() in content]

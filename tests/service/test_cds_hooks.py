@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import cemrisk
 from features.build import Outcome
 from serving.app import create_app
 from serving.cds_hooks import feedback
@@ -20,12 +23,13 @@ from serving.cds_hooks.cards import LONGEST_SUMMARY, REASONS, cards
 from serving.cds_hooks.clients import FILE, Ehr
 from serving.cds_hooks.discovery import HOOKS, SERVICE
 from serving.fhir.reading import items_of
-from serving.query_log import Answered
+from serving.query_log import Answered, LogSettings, QueryLog
 from serving.served import Served
 from tests.service.client import Client
 from tests.service.questions import EXAMPLE as QUESTION
 from tests.service.questions import question
 from tests.service.resources import PATIENT, bundle, condition, observation, order, prefetched, quantity, resources_of
+from tests.trained import at_home
 
 PATH = f"/cds-services/{SERVICE}"
 INSTANCE = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"
@@ -314,3 +318,29 @@ def test_cross_origin_by_list_only(client: Client, tmp_path: Path, origin: str, 
         assert found.headers["vary"] == "origin" and "access-control-allow-credentials" not in found.headers
     elsewhere = client.post("/v1/risk", json=QUESTION, headers={"origin": origin})
     assert "access-control-allow-origin" not in elsewhere.headers
+
+
+def test_feedback_can_be_read(client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for body in (_said(), _said(), _said(outcome="accepted", overrideReason=None)):
+        client.post(f"{PATH}/feedback", json=body)
+    with at_home(tmp_path):
+        assert cemrisk.main(["log", "feedback", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert cemrisk.main(["log", "feedback"]) == 0
+    assert told["count"] == 3 and told["feedback"][0]["card"] == INSTANCE
+    assert told["counts"][0] == {"outcome": "overridden", "reason": "data-wrong", "count": 2}
+    assert capsys.readouterr().out.splitlines()[-1] == "feedback on 3 cards"
+
+
+def test_the_record_of_a_card_is_answered_again_bit_for_bit(
+    served: Mapping[Outcome, Served], home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Path(shutil.copytree(home, tmp_path / "home"))
+    log = QueryLog("test", LogSettings.of(own, {"CEMRISK_LOG_INPUTS": "1"}))
+    Client(create_app(lambda: served, log=log)).post(PATH, json=view(*resources_of(QUESTION)))
+    with at_home(own):
+        assert cemrisk.main(["log", "affected", "--json", "--model", served["leakage"].identity["sha256"]]) == 0
+        [entry, *_] = json.loads(capsys.readouterr().out)["answers"]
+        assert entry["route"] == PATH
+        assert cemrisk.main(["log", "show", entry["id"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["replay"]["result"] == "same"
