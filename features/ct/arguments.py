@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("image", type=Path, help="DICOM series (folder or zip) or NIfTI; with --registry a folder of patients' folders")
     add("--labels", type=Path, metavar="SEG", help="labels of the vertebrae: NIfTI or DICOM-SEG")
-    add("--level", choices=LEVELS, metavar="L1", help="measure this level only (default: all labelled ones)")
+    add("--level", type=str.upper, choices=LEVELS, metavar="L1", help="measure this level only (default: all labelled)")
     add("--label-value", action="append", default=[], metavar="N", help="label value of --level; or LEVEL=N")
     add("--scheme", choices=("auto", *SCHEMES), default="auto", help="meaning of the label values (%(default)s)")
     add(

@@ -40,6 +40,8 @@ def refuse_overwriting(arguments: argparse.Namespace) -> None:
             continue
         if target.exists() and any(path is not None and path.exists() and target.samefile(path) for path in read):
             raise UsageError(f"--{name}: this is a file that is read: name another, or its content would be lost")
+        if target.exists() and not target.is_file():
+            raise UsageError(f"--{name}: a folder or a device stands there: name a file")
         if not target.parent.is_dir():
             raise UsageError(f"--{name}: the folder of the file is not there: make it first")
 

@@ -59,11 +59,10 @@ def understand(volume: Volume, names: Mapping[int, str], scheme: str, told: Mapp
         return _chosen(volume, boxes, SCHEMES[scheme], scheme)
     fitting = [name for name, values in SCHEMES.items() if _in_order(volume, boxes, values)]
     if len(fitting) != 1:
-        raise refuse(
-            "unclear_labels",
-            "The label values fit no scheme, or several: name it (--scheme), or one level (--level, --label-value).",
-            "labels",
-        )
+        found = ", ".join(str(value) for value in sorted(boxes)[:12]) + (" ..." if len(boxes) > 12 else "")
+        fit = f"fit several schemes ({', '.join(fitting)})" if fitting else "fit no scheme"
+        how = "name the scheme (--scheme), or say which value is which (--label-value L1=20 --label-value L2=21)"
+        raise refuse("unclear_labels", f"The label values ({found}) {fit}: {how}.", "labels")
     return _chosen(volume, boxes, SCHEMES[fitting[0]], f"{fitting[0]} (by order along the spine)")
 
 
@@ -125,11 +124,26 @@ def _in_order(volume: Volume, boxes: Mapping[int, Box], values: Mapping[int, str
     """Whether every label is one of the scheme's and the levels follow each other downwards, 12 to 60 mm apart."""
     if not set(boxes) <= set(values) | {25, 26, 28} or len(set(boxes) & set(values)) < 2:
         return False
-    heights = {values[v]: _middle(volume, box) for v, box in boxes.items() if v in values}
-    ordered = [(LEVELS.index(level), heights[level]) for level in LEVELS if level in heights]
-    gaps = [float(np.linalg.norm(a[1] - b[1])) / (b[0] - a[0]) for a, b in pairwise(ordered)]
-    downwards = all(a[1][2] > b[1][2] for a, b in pairwise(ordered))
-    return downwards and all(12 < gap < 60 for gap in gaps)
+    return not _out_of_order({values[v]: _middle(volume, box) for v, box in boxes.items() if v in values})
+
+
+def _out_of_order(places: Mapping[str, Floats]) -> tuple[str, str] | None:
+    """The first two levels at ``places`` (RAS mm) of which the lower is not 12 to 60 mm further down for each step."""
+    for upper, lower in pairwise(level for level in LEVELS if level in places):
+        gap = float(np.linalg.norm(places[upper] - places[lower])) / (LEVELS.index(lower) - LEVELS.index(upper))
+        if places[upper][2] <= places[lower][2] or not 12 < gap < 60:
+            return upper, lower
+    return None
+
+
+def check_order(centres: Mapping[str, Floats]) -> None:
+    """Refuses levels (centres of their bodies, RAS mm) that do not follow each other down the spine.
+
+    Names in a file and values that a user tells can be exchanged as well as those of a scheme.
+    """
+    if wrong := _out_of_order(centres):
+        detail = f"{wrong[0]} and {wrong[1]} do not follow each other down the spine, as if names were exchanged"
+        raise refuse("labels_out_of_order", f"{detail}: look at the labels, and say which value is which.", "labels")
 
 
 def _middle(volume: Volume, box: Box) -> Floats:

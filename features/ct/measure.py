@@ -15,10 +15,10 @@ from features.ct.cement import Cement, measure_cement
 from features.ct.density import Density, lookup, measure_density
 from features.ct.frame import body_centre, estimate_frame, unit
 from features.ct.heights import Heights, Plate, label_plates, measure_heights
-from features.ct.labels import Labels, neighbour, scan_box
-from features.ct.pieces import piece_box, piece_of, pieces
+from features.ct.labels import Labels, check_order, neighbour, scan_box
+from features.ct.pieces import Piece, piece_box, piece_of, pieces
 from features.ct.refine import REFINE_ABOVE_MM, refine_plates
-from features.ct.shell import Shell, cleft_volume_ml, measure_shell
+from features.ct.shell import ASSESSABLE_MM, Shell, cleft_volume_ml, measure_shell
 from features.ct.volume import Array, Floats, Volume, grow
 from features.errors import ImageRejected
 
@@ -35,7 +35,8 @@ class Measured:
     """One vertebra. ``heights`` and ``volume_ml`` are None where the field of view cuts the body.
 
     ``index`` (n, 3) are the label's voxels of the body, in the canonical axes of the label map; ``scan`` is the part of
-    the scan that was used, ``box_start`` its place in the canonical scan. ``warnings`` are (code, detail).
+    the scan that was used, ``box_start`` its place in the canonical scan. ``coarsest_mm`` is the largest side of its
+    voxels or, where that is more, the thickness of its slices. ``warnings`` are (code, detail).
     """
 
     level: str
@@ -50,6 +51,7 @@ class Measured:
     index: Array
     scan: Volume
     box_start: tuple[int, int, int]
+    coarsest_mm: float
     warnings: tuple[tuple[str, str], ...]
 
 
@@ -57,15 +59,30 @@ def measure_all(
     scan: Volume, labels: Labels, levels: tuple[str, ...], progress: Callable[[str], None]
 ) -> tuple[dict[str, Measured], dict[str, str]]:
     """Measures of ``levels``, and for each level that could not be measured the reason."""
-    labels, found_pieces = pieces(labels)
+    return measure_pieces(scan, pieces(labels), levels, progress)
+
+
+def measure_pieces(
+    scan: Volume,
+    separated: tuple[Labels, Mapping[str, Piece]],
+    levels: tuple[str, ...],
+    progress: Callable[[str], None],
+    slice_mm: float = 0.0,
+) -> tuple[dict[str, Measured], dict[str, str]]:
+    """As ``measure_all``, of labels as ``pieces`` gives them; ``slice_mm`` is the thickness of the scan's slices.
+
+    Raises ``ImageRejected`` where the levels do not follow each other down the spine.
+    """
+    labels, found_pieces = separated
     centres = {level: body_centre(piece_of(labels, level)) for level in labels.boxes}
+    check_order(centres)
     measured: dict[str, Measured] = {}
     failed: dict[str, str] = {}
 
     def attempt(level: str) -> Measured | str:
         try:
             warnings = found_pieces[level].warnings
-            return measure_one(scan, labels, level, _up(level, centres), centres[level], warnings)
+            return measure_one(scan, labels, level, _up(level, centres), centres[level], warnings, slice_mm)
         except ImageRejected as error:
             return str(error)
 
@@ -81,7 +98,13 @@ def measure_all(
 
 
 def measure_one(
-    scan: Volume, labels: Labels, level: str, up: Floats, centre: Floats, warnings: Sequence[tuple[str, str]] = ()
+    scan: Volume,
+    labels: Labels,
+    level: str,
+    up: Floats,
+    centre: Floats,
+    warnings: Sequence[tuple[str, str]] = (),
+    slice_mm: float = 0.0,
 ) -> Measured:
     """Measures of one level; ``up`` points roughly to its head end, ``centre`` is a point in its body (RAS mm).
 
@@ -114,14 +137,23 @@ def measure_one(
         heights=measure_heights(body, plates) if whole else None,
         volume_ml=_volume_ml(label, body, part, plates, len(local)) if whole else None,
         density=density,
-        shell=measure_shell(body, part, trabecular),
+        shell=_shell(body, part, trabecular, slice_mm),
         cleft_ml=cleft_volume_ml(body, part, trabecular),
         cement=measure_cement(body, part, label, lambda: _others(labels, level), trabecular),
         index=index + np.array([p.start for p in piece_box(labels, level)]),
         scan=part,
         box_start=(box[0].start, box[1].start, box[2].start),
+        coarsest_mm=max(float(part.spacing_mm.max()), slice_mm),
         warnings=tuple(warned),
     )
+
+
+def _shell(body: Body, part: Volume, trabecular: float, slice_mm: float) -> Shell:
+    """The shell, judged unless slices too thick for that smear it: a small step between them shows no more."""
+    if slice_mm <= ASSESSABLE_MM + 1e-6:
+        return measure_shell(body, part, trabecular)
+    reason = f"slices above {ASSESSABLE_MM} mm hide gaps in the shell"
+    return replace(measure_shell(body, part, float("nan")), reason=reason)
 
 
 def coarse(body: Body, part: Volume) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,11 @@ _NAMES = ("anterior", "middle", "posterior")
 _MARKS = ("s--", "^--", "o--")
 
 
-def draw(measured: Mapping[str, Measured], path: Path) -> None:
+def draw(measured: Mapping[str, Measured], path: Path, notes: Mapping[str, str] = MappingProxyType({})) -> None:
     """Writes one PNG with a row for each vertebra: axial (ellipse), sagittal (corners); breaches are crosses.
 
     Radiological orientation: the patient's right (R) is on the left of an axial picture, the front (A) is up; in the
-    sagittal one the front is on the left and the head up.
+    sagittal one the front is on the left and the head up. ``notes``: what to write beside a level's name.
     """
     figure = Figure(figsize=(8.0, 3.6 * len(measured)), layout="constrained")
     FigureCanvasAgg(figure)
@@ -32,7 +33,7 @@ def draw(measured: Mapping[str, Measured], path: Path) -> None:
     for row, (level, one) in zip(axes, measured.items(), strict=True):
         axial(row[0], one)
         sagittal(row[1], one)
-        row[0].set_ylabel(level)
+        row[0].set_ylabel(f"{level} ({notes[level]})" if level in notes else level)
     with whole_file(path) as partial:
         figure.savefig(partial, dpi=110, format="png")
 

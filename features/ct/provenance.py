@@ -105,6 +105,12 @@ def _one_json(place: Place) -> Json:
     }
 
 
+def levels_read(values: Json) -> set[str]:
+    """The levels that a report's ``values`` (name to entry) were read from, or belong to."""
+    regions = [region for entry in values.values() for region in (entry, *entry.get("regions", ()))]
+    return {region["level"] for region in regions if "level" in region}
+
+
 def source_of(scan: Header, labels: tuple[Labels, Header]) -> Json:
     """What every value of a report shares: the hashed series, how it was scanned, the labels, the method's version."""
     steps = np.sqrt((np.array(scan.affine)[:3, :3] ** 2).sum(axis=0))

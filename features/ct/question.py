@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from features.ct.provenance import Json
+from features.ct.provenance import Json, levels_read
 from features.dictionary import VARIABLES, Moment
 from features.errors import UsageError
 
@@ -69,9 +69,9 @@ def _filled(stated: Json, measured: Json, latest: Moment) -> Json:
 
 def _query_warnings(report: Json, levels: set[str]) -> list[Json]:
     """Codes of the warnings about the whole scan, ``levels``, and every level that their values were read from."""
-    values = [entry for v in report["vertebrae"] if v["level"] in levels for entry in v["values"].values()]
-    used = levels | {found["level"] for found in report["patient"]["values"].values()}
-    used |= {region["level"] for entry in values for region in entry.get("regions", [entry]) if "level" in region}
+    used = levels | levels_read(report["patient"]["values"])
+    for vertebra in report["vertebrae"]:
+        used |= levels_read(vertebra["values"]) if vertebra["level"] in levels else set()
     return [
         {"code": w["code"], "level": w["level"]} for w in report["warnings"] if w["level"] is None or w["level"] in used
     ]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from features.after_surgery import LANDMARK_DAY
 from features.ct.limits import Limits
-from features.ct.provenance import Json
+from features.ct.provenance import Json, levels_read
 from features.ct.scan import Scanned, measure
 from features.dictionary import VARIABLES, Moment
 from features.errors import CemriskError, ImageRejected, UsageError
@@ -34,6 +34,8 @@ REASONS = {
     "no_scan_date": "the scan states no date: give --moment if all such scans are from before (or after) the operation",
     "scan_too_old": f"the scan was made more than {MOST_DAYS_BEFORE} days before the operation",
     "scan_too_late": f"the scan was made more than {MOST_DAYS_AFTER} days after the operation",
+    "moment_unclear": "the scan is of the day of the operation, and other levels hold cement, this one none that is "
+    "seen: it may be from before or after; --moment says which",
     "other_moment": "the scan's date says another moment than --moment",
     "cement_in_level": "the level holds cement although the scan is from before the operation: nothing of it is used",
     "level_not_labelled": "the level is not labelled in the scan, or could not be measured",
@@ -156,6 +158,8 @@ def _moment(procedure: Value | None, scan: Scanned, level: str, wanted: str | No
         days = (date.fromisoformat(scan.date) - date.fromisoformat(str(procedure))).days
         # on the day itself the cement tells: every operation of this registry leaves some
         moment = "postop" if days > 0 or (days == 0 and cemented) else "preop"
+        if days == 0 and scan.cemented and not cemented and wanted is None:
+            return moment, "moment_unclear", days
     if wanted is not None and moment != wanted:
         return moment, "other_moment", days
     if days is not None and not -MOST_DAYS_BEFORE <= days <= MOST_DAYS_AFTER:
@@ -176,7 +180,8 @@ def _use(joined: Joined, row: int, position: int, scan: Scanned, moment: str, da
     filled, kept = _fill(record, facts)
     joined.filled += len(filled)
     joined.kept += len(kept)
-    concern = [w for w in report["warnings"] if w["level"] in (None, vertebra["level"])]
+    read = {vertebra["level"], None} | levels_read(facts) | levels_read(proposals)
+    concern = [w for w in report["warnings"] if w["level"] in read]
     joined.warnings += [(position, warning) for warning in concern]
     joined.provenance.append(
         {

@@ -11,7 +11,8 @@ import numpy as np
 from features.ct.agreement import check_bone, check_origin
 from features.ct.labels import Labels, check_grid, neighbour, understand
 from features.ct.limits import Limits, refuse
-from features.ct.measure import Measured, measure_all
+from features.ct.measure import Measured, measure_pieces
+from features.ct.pieces import pieces
 from features.ct.provenance import Json
 from features.ct.raw import Header
 from features.ct.report import build
@@ -75,10 +76,12 @@ def measure_scan(
     scanned = measure(image, labels, level=level, told=told, scheme=scheme, limits=limits, progress=progress)
     report = scanned.report(moment)
     if overlay is not None:
+        # the levels shown, and the one that gave the patient's CT value: its region has to be looked at too
         from features.ct.overlay import draw  # matplotlib is slow to import, and most scans are not drawn
 
-        drawn = _drawn(report, scanned.shown)
-        draw({name: scanned.measured[name] for name in drawn if name in scanned.measured}, overlay)
+        notes = {found["level"]: f"{name} is read here" for name, found in report["patient"]["values"].items()}
+        drawn = [name for name in LEVELS if name in {*scanned.shown, *notes} and name in scanned.measured]
+        draw({name: scanned.measured[name] for name in drawn}, overlay, notes)
     return report
 
 
@@ -103,12 +106,15 @@ def measure(
         check_grid(scan, found)
         shown = _shown(found, level)
         usable, failed = _usable(found)
+        thickness = header.acquisition.slice_thickness_mm or 0.0
         wanted = _with_neighbours(shown, tuple(usable.boxes))
+        # before anything looks at a label: a stray voxel would make its box as large as the scan
+        usable, parts = pieces(usable)
         for beside in check_bone(scan, usable, wanted):
             warnings.append(
                 entry("labels_beside_bone", beside, "The label does not lie well on bone: see the overlay.")
             )
-        measured, also_failed = measure_all(scan, usable, wanted, progress)
+        measured, also_failed = measure_pieces(scan, (usable, parts), wanted, progress, thickness)
     failed |= also_failed
     _refuse_nothing(shown, measured, failed)
     return Scanned(measured, failed, header, shown, (found, marked_header), tuple(warnings))
@@ -137,12 +143,6 @@ def _refuse_nothing(shown: Sequence[str], measured: Mapping[str, Measured], fail
         return
     reasons = " ".join(f"{level}: {failed[level]}" for level in shown if level in failed)
     raise refuse("not_measured", f"Nothing could be measured. {reasons}", "labels")
-
-
-def _drawn(report: Json, shown: Sequence[str]) -> tuple[str, ...]:
-    """The levels shown, and the one that gave the patient's CT value: its region has to be looked at too."""
-    used = {found["level"] for found in report["patient"]["values"].values()}
-    return tuple(level for level in LEVELS if level in used | set(shown))
 
 
 def _with_neighbours(shown: tuple[str, ...], labelled: tuple[str, ...]) -> tuple[str, ...]:

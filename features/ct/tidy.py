@@ -15,6 +15,7 @@ from types import FrameType
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A new file beside ``path`` to write to; moved to ``path`` when the block ends well, removed otherwise."""
+    path = path.resolve()  # a link stays one, and what it leads to is replaced
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     os.close(handle)
     partial = Path(name)

@@ -17,7 +17,8 @@ from features.ct.schemes import LEVELS
 from features.ct.shell import BREACH_WIDTH_MM, FORAMEN_WIDTH_MM
 from features.records import to_columns
 
-CLEFT_ML = 0.03
+#: A cleft is flagged from this volume on; its absence is stated where voxels and slices are no coarser, mm.
+CLEFT_ML, CLEFT_SEEN_MM = 0.03, 2.0
 #: Preoperative names and what the same measure is called in a scan after the operation.
 POSTOP_NAMES = {
     "fvah_mm": "fvah_postop_mm",
@@ -116,7 +117,7 @@ def _usable_hu(one: Measured) -> bool:
 def _shell(one: Measured) -> dict[str, Value]:
     where = (label_place(one),)
     values = {}
-    if float(one.scan.spacing_mm.max()) <= 2.0 or one.cleft_ml >= CLEFT_ML:
+    if one.coarsest_mm <= CLEFT_SEEN_MM or one.cleft_ml >= CLEFT_ML:
         how = f"gas inside the body, {CLEFT_ML} ml or more"
         values["intravertebral_cleft"] = Value(one.cleft_ml >= CLEFT_ML, how, where)
     if not one.shell.assessable:

@@ -61,7 +61,7 @@ def base(kind: Any = CTImageStorage) -> FileDataset:
     data.StudyInstanceUID, data.SeriesInstanceUID, data.FrameOfReferenceUID = STUDY, SERIES, FRAME_OF_REFERENCE
     data.StudyDate = data.StudyTime = data.AccessionNumber = data.StudyID = ""
     data.SeriesNumber, data.Manufacturer = 1, "none"
-    data.KVP, data.ConvolutionKernel, data.SliceThickness = 120, "B30f", 3.0
+    data.KVP, data.ConvolutionKernel, data.SliceThickness = 120, "B30f", 1.0
     data.ReferringPhysicianName = ""
     data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 13, 12, 0
@@ -103,7 +103,7 @@ def write_enhanced(volume: Volume, path: Path) -> Path:
     data.PerFrameFunctionalGroupsSequence = Sequence([_frame(volume, k) for k in frames])
     shared = Dataset()
     shared.PixelMeasuresSequence = Sequence([Dataset()])
-    shared.PixelMeasuresSequence[0].PixelSpacing, shared.PixelMeasuresSequence[0].SliceThickness = _spacing(volume), 3.0
+    shared.PixelMeasuresSequence[0].PixelSpacing, shared.PixelMeasuresSequence[0].SliceThickness = _spacing(volume), 1.0
     shared.PlaneOrientationSequence = Sequence([Dataset()])
     shared.PlaneOrientationSequence[0].ImageOrientationPatient = _orientation(volume)
     data.SharedFunctionalGroupsSequence = Sequence([shared])

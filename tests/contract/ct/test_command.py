@@ -19,6 +19,8 @@ from features.check import judge_record
 from features.ct.arguments import add_arguments
 from features.ct.command import run, told_values
 from features.ct.question import query
+from features.ct.scan import measure_scan
+from features.ct.tidy import whole_file
 from features.ct.volume import Volume
 from features.dictionary import VARIABLES, Moment
 from features.errors import DependencyMissing, UsageError
@@ -185,6 +187,37 @@ def test_what_is_read_is_not_overwritten(files: tuple[Path, Path]) -> None:
         with pytest.raises(UsageError, match="--overlay"):
             cemrisk_ct(files[0], "--labels", files[1], "--level", "L1", "--overlay", target)
     assert [path.read_bytes() for path in files] == before
+
+
+@pytest.mark.parametrize("option", ["--out", "--overlay"])
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_is_no_file_is_not_replaced(option: str, kind: str, tmp_path: Path) -> None:
+    """A device such as /dev/null would become a file for everybody."""
+    target = tmp_path / "target"
+    target.mkdir() if kind == "folder" else os.mkfifo(target)
+    with pytest.raises(UsageError, match=f"{option}: a folder or a device"):
+        cemrisk_ct(tmp_path / "missing.nii", "--labels", tmp_path / "missing.nii", option, target)
+    assert not target.is_file()
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    real.write_text("old")
+    link.symlink_to(real)
+    with whole_file(link) as partial:
+        partial.write_text("new")
+    assert link.is_symlink() and real.read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.json", "real.json"]
+
+
+def test_slices_thicker_than_their_step_hide_breaches_and_clefts(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Slices of 3 mm reconstructed every 1.2 mm."""
+    (tmp_path / "ct.json").write_text(json.dumps({"Modality": "CT", "KVP": 120, "SliceThickness": 3.0}))
+    report = measure_scan(*files, level="L1")
+    (vertebra,) = report["vertebrae"]
+    assert not {"cortical_disruption", "endplate_disruption", "intravertebral_cleft"} & set(vertebra["values"])
+    assert vertebra["details"]["shell"]["reason"] == "slices above 1.25 mm hide gaps in the shell"
+    assert "breach_not_assessable" in {warning["code"] for warning in vertebra["warnings"]}
 
 
 def test_a_missing_folder_is_said_before_anything_is_measured(files: tuple[Path, Path], tmp_path: Path) -> None:

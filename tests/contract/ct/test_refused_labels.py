@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import cemrisk
+from features.ct.agreement import check_bone
+from features.ct.labels import Labels
 from features.ct.limits import Limits
 from features.ct.raw import names_agent
 from features.ct.read_nifti import decode_nifti
+from features.ct.scan import measure
 from features.ct.volume import Volume
 from tests.contract.ct.files import write_nifti
 
@@ -82,3 +86,36 @@ def test_a_sidecar_that_denies_contrast_is_understood(agent: str, given: bool | 
     header = decode_nifti(image, tmp_path, "image", Limits())
     assert (header.acquisition.contrast, header.acquisition.kvp, header.date) == (given, None, "2021-03-04")
     assert names_agent(None) is None
+
+
+def test_levels_that_do_not_follow_each_other(
+    trio: tuple[Volume, Volume], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two names exchanged measure as smoothly as right ones."""
+    voxels = trio[1].voxels
+    exchanged = np.where(voxels == VALUE, VALUE + 1, np.where(voxels == VALUE + 1, VALUE, voxels))
+    assert "do not follow each other" in refused(trio, Volume(exchanged, trio[1].affine), tmp_path, capsys)
+
+
+def test_a_stray_voxel_makes_nothing_large(
+    trio: tuple[Volume, Volume], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where labels are only compared with the bone: a box as large as the scan costs gigabytes there."""
+    far = [(0, 240), (0, 0), (0, 0)]
+    scan, marked = (np.pad(part.voxels, far) for part in trio)
+    marked[-1, -1, -1] = VALUE
+    seen: list[float] = []
+
+    def watched(image: Volume, labels: Labels, levels: Sequence[str]) -> list[str]:
+        sizes = [(part.stop - part.start) * 1.2 for box in labels.boxes.values() for part in box]
+        seen.append(max(sizes))
+        return check_bone(image, labels, levels)
+
+    monkeypatch.setattr("features.ct.scan.check_bone", watched)
+    measure(
+        write_nifti(Volume(scan, trio[0].affine), tmp_path / "ct.nii"),
+        write_nifti(Volume(marked, trio[1].affine), tmp_path / "labels.nii"),
+        level="L1",
+        scheme="verse",
+    )
+    assert max(seen) < 160.0 < 240 * 1.2

@@ -66,6 +66,22 @@ def test_a_scan_from_after_fills_heights_and_proposes_the_cement(after: Scanned)
         assert {w["code"] for w in used["warnings"]} >= {"cement_proposed"}
 
 
+def test_a_level_without_visible_cement_on_the_day_is_withheld_where_others_hold_some(after: Scanned) -> None:
+    """The scan may be from after the operation: its heights are then none from before."""
+    joined = joined_row([on(after, DAY)], level="L2")
+    assert (reasons(joined), joined.filled, joined.provenance) == (["moment_unclear"], 0, [])
+    told = joined_row([on(after, DAY)], level="L2", moment="preop")
+    assert "fvah_mm" in told.records[0]
+    assert "fvah_postop_mm" in joined_row([on(after, DAY)], moment="postop").records[0]
+
+
+def test_the_warnings_of_a_neighbour_that_a_value_was_read_from_are_told(after: Scanned) -> None:
+    (used,) = joined_row([on(after, "2021-03-01")], level="L2").provenance
+    assert "adj_ah_above_mm" in used["filled"]
+    assert {"code": "cement_in_body", "level": "L1"} in used["warnings"]
+    assert all(warning["level"] != "T12" for warning in used["warnings"])
+
+
 def test_cement_in_a_scan_from_before_is_withheld_from_its_level_alone(after: Scanned) -> None:
     joined = joined_row([on(after, "2021-03-01")])
     assert (reasons(joined), joined.filled) == (["cement_in_level"], 0)

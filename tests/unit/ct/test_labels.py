@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from features.ct.labels import Labels, understand
+from features.ct.labels import Labels, check_order, understand
 from features.ct.pieces import pieces
 from features.ct.schemes import SCHEMES
 from features.ct.volume import Volume
@@ -43,6 +43,28 @@ def test_what_fits_two_schemes_is_refused() -> None:
         of([32, 31, 30])
     assert dict(of([32, 31, 30], "totalsegmentator").values) == {"T12": 32, "L1": 31, "L2": 30}
     assert dict(of([32, 31, 30], "totalsegmentator-v1").values) == {"T3": 32, "T4": 31, "T5": 30}
+
+
+def test_a_refusal_names_the_values_and_what_they_could_be() -> None:
+    with pytest.raises(ImageRejected, match=r"\(30, 31, 32\) fit several schemes \(.*totalsegmentator"):
+        of([32, 31, 30])
+    with pytest.raises(ImageRejected, match=r"\(1, 2\) fit no scheme.*--label-value L1="):
+        of([1, 2])
+
+
+@pytest.mark.parametrize(
+    ("z", "wrong"),
+    [((60, 30, 0), None), ((30, 60, 0), "T12 and L1"), ((50, 0, 25), "L1 and L2"), ((0, 30, 60), "T12 and L1"),
+     ((60, 52, 20), "T12 and L1"), ((160, 30, 0), "T12 and L1")],
+)  # fmt: skip
+def test_levels_follow_each_other_down_the_spine(z: tuple[float, ...], wrong: str | None) -> None:
+    centres = {level: np.array([0.0, 0.0, at]) for level, at in zip(("T12", "L1", "L2"), z, strict=True)}
+    if wrong is None:
+        check_order(centres)
+        check_order({level: centres[level] for level in ("T12", "L2")})
+        return
+    with pytest.raises(ImageRejected, match=wrong):
+        check_order(centres)
 
 
 def test_names_in_the_file_win() -> None:
