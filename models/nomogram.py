@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.after_surgery import LANDMARK_DAY
 from features.build import PREDICTORS, Predictor
 from features.errors import UsageError
 from features.outcome import CAUSES, HORIZON_DAYS, ROUTES
@@ -38,13 +38,11 @@ from models.nomogram_axes import (
     outcome_ticks,
     total_ticks,
 )
+from models.nomogram_rows import Ranges, simulated_rows
 
 Floats = NDArray[np.float64]
 Link = Literal["log_odds", "complementary_log_log", "log"]
-Ranges = list[tuple[float, float]]
 
-#: Patients simulated for a projection and for measuring how far an approximation is off.
-SIMULATED_ROWS = 4_000
 #: A model whose strongest predictor moves the link by less than this tells nobody apart.
 NO_SIGNAL = 1e-9
 _ROUTE_WORDS = {
@@ -157,7 +155,7 @@ def nomogram(model: CalibratedRisk, part: str | None = None, horizon_days: int |
     _refuse_unknown(model, part, horizon)
     predictors = PREDICTORS[model.outcome]
     ranges = _ranges(model, body.design, predictors)
-    rows = _simulated(body.design, predictors, ranges)
+    rows = simulated_rows(body.design, predictors, ranges)
     fitted = _fitted(model, body, part, horizon, rows)
     return _drawn(model, body.design, predictors, ranges, fitted)
 
@@ -319,6 +317,8 @@ def _notes(model: CalibratedRisk, fitted: _Fitted) -> tuple[str, ...]:
             f"APPROXIMATION: over {found.rows:,} simulated patients it differs from the model by "
             f"{100 * found.mean_error:.2f} percentage points on average and by {100 * found.largest_error:.1f} at most."
         )
+    if model.outcome == "refracture-postop":
+        notes.append(f"Time counts from a landmark {LANDMARK_DAY} days after the operation.")
     if model.card is not None:
         notes.append(model.card.notice)
     return tuple(notes)
@@ -370,31 +370,3 @@ def _known(row: Mapping[str, float], axis: Axis) -> float:
 
 def _months(days: int) -> str:
     return f"{next(months for months, found in HORIZON_DAYS.items() if found == days)} months"
-
-
-def _simulated(design: Design, predictors: tuple[Predictor, ...], ranges: Ranges) -> Floats:
-    """Rows of no patient: normal scores with the correlations of the model's terms, put on each column's own scale."""
-    rng = np.random.default_rng(0)
-    first = design.first_terms
-    values, vectors = np.linalg.eigh(design.covariance[np.ix_(first, first)])
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    scores = rng.standard_normal((SIMULATED_ROWS, len(first))) @ root.T
-    scores /= np.maximum(np.sqrt((root**2).sum(axis=1)), 1e-12)
-    columns = []
-    for place, (predictor, ends) in enumerate(zip(predictors, ranges, strict=True)):
-        terms = slice(first[place], first[place] + design.terms[place].width)
-        columns.append(_column(predictor, design.mean[terms], design.scale[terms], ends, scores[:, place]))
-    return np.column_stack(columns)
-
-
-def _column(predictor: Predictor, mean: Floats, scale: Floats, ends: tuple[float, float], scores: Floats) -> Floats:
-    """Normal scores (n,) as values of one column, whose terms have ``mean`` and ``scale``."""
-    if predictor.shape == "levels":
-        shares = np.clip(np.append(1 - mean.sum(), mean), 1e-9, 1.0)
-        cuts = [NormalDist().inv_cdf(share) for share in np.cumsum(shares / shares.sum())[:-1]]
-        return np.searchsorted(np.array(cuts), scores).astype(float)
-    if predictor.shape == "flag":
-        share = min(max(float(mean[0]), 1e-3), 1 - 1e-3)
-        return (scores > NormalDist().inv_cdf(1 - share)).astype(float)
-    x = np.clip(mean[0] + scale[0] * scores, *ends)
-    return np.asarray(np.round(x) if predictor.shape == "score" else x)

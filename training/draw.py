@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.build import PREDICTORS, Matrix, Predictor
-from features.dictionary import VARIABLES
+from features.build import Matrix
 from features.outcome import Leakage
 from training import competing_risks, figures
 from training.cohort import Cohort
@@ -21,6 +20,7 @@ from training.promote import SUFFIX
 from training.report import evaluation, panels
 from training.report.evaluation import Flow
 from training.report.look import Look, looks
+from training.report.words import horizon, labels
 from training.validate import Validated
 
 Floats = NDArray[np.float64]
@@ -64,7 +64,7 @@ def figures_of(people: Cohort, result: Validated, looked: Sequence[Look]) -> dic
 
 
 def _of_horizon(people: Cohort, result: Validated, look: Look) -> dict[str, bytes]:
-    when = "" if look.months is None else f" within {look.months} months"
+    when = "" if look.months is None else f" within {horizon(people.outcome, look.months)}"
     title = f"{people.outcome.capitalize()}{when}, {result.learner}"
     leaked = people.target.leaked if isinstance(people.target, Leakage) else None
     drawn = {
@@ -83,12 +83,12 @@ def shap_summary(people: Cohort, result: Validated) -> bytes:
 
     matrix = simulated_rows(people.matrix)
     explained = result.model.explain(matrix)
-    labels = [_label(predictor) for predictor in PREDICTORS[people.outcome]]
-    values = shap.Explanation(explained.contributions, explained.base, matrix.values, feature_names=labels)
+    named = list(labels(people.outcome).values())
+    values = shap.Explanation(explained.contributions, explained.base, matrix.values, feature_names=named)
     picture = pyplot.figure(figsize=(7.5, 5.5))
     try:
         with _same_jitter():
-            shap.plots.beeswarm(values, max_display=len(labels), show=False)
+            shap.plots.beeswarm(values, max_display=len(named), show=False)
         pyplot.xlabel(f"contribution to the risk ({explained.scale.replace('_', ' ')})")
         pyplot.title(f"{people.outcome.capitalize()}, boosted: simulated rows")
         content = io.BytesIO()
@@ -109,12 +109,6 @@ def _same_jitter() -> Iterator[None]:
         yield
     finally:
         np.random.set_state(before)  # noqa: NPY002
-
-
-def _label(predictor: Predictor) -> str:
-    """What the dictionary calls the column, with its unit."""
-    variable = VARIABLES[predictor.name]
-    return f"{variable.label} ({variable.unit})" if variable.unit not in ("", "count") else variable.label
 
 
 def simulated_rows(matrix: Matrix, rows: int = _SUMMARY_ROWS) -> Matrix:

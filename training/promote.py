@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SLOPE_LIMITS = (0.80, 1.25)
 OE_LIMITS = (0.85, 1.18)
 AUC_ALARM = 0.85
+_PATIENTS, _ROLE, _YES = "number of patients", "not a comparator", "yes"
 #: The horizon at which a refracture model is judged.
 SUFFIX = {"leakage": "", "refracture": "_m12", "refracture-postop": "_m12"}
 
@@ -41,6 +42,13 @@ class Check:
     found: float
     asked: str
     passed: bool
+
+    @property
+    def shown(self) -> str:
+        """What was measured, as text: a count whole, yes or no in words."""
+        if self.name == _ROLE:
+            return _YES if self.found else "no"
+        return f"{self.found:,.0f}" if self.name == _PATIENTS else f"{self.found:.3f}"
 
 
 def gate(outcome: str, metrics: Mapping[str, float], role: str = "model") -> list[Check]:
@@ -59,15 +67,15 @@ def gate(outcome: str, metrics: Mapping[str, float], role: str = "model") -> lis
         Check("observed / expected", oe, f"{OE_LIMITS[0]} to {OE_LIMITS[1]}", OE_LIMITS[0] <= oe <= OE_LIMITS[1]),
         Check("AUC without alarm", auc, f"<= {AUC_ALARM}", auc <= AUC_ALARM),
         _enough_patients(metrics, end),
-        Check("not a comparator", float(role == "model"), "role model", role == "model"),
+        Check(_ROLE, float(role == "model"), _YES, role == "model"),
     ]
 
 
 def _enough_patients(metrics: Mapping[str, float], end: str) -> Check:
     patients, needed = (metrics.get(f"{name}{end}", float("nan")) for name in ("patients", "patients_needed"))
     excused = metrics.get(f"released_by_prior{end}") == 1.0
-    asked = f">= {needed:.0f}" + (", excused by its prior" if excused else "")
-    return Check("number of patients", patients, asked, patients >= needed or excused)
+    asked = f">= {needed:,.0f}" + (", excused by its prior" if excused else "")
+    return Check(_PATIENTS, patients, asked, patients >= needed or excused)
 
 
 def best_candidate(versions: list[Version]) -> Version | None:
@@ -106,7 +114,7 @@ def promote(store: Store, outcome: str, number: str | None, *, force: bool = Fal
         checks = gate(outcome, version.metrics, version.role)
         failed = [check for check in checks if not check.passed]
         if failed and not force:
-            listed = "; ".join(f"{check.name} is {check.found:.4g}, asked {check.asked}" for check in failed)
+            listed = "; ".join(f"{check.name} is {check.shown}, asked {check.asked}" for check in failed)
             said = f"{outcome} version {version.version} does not pass the gate: {listed}"
             raise GateRefused(f"{said}. See cemrisk compare")
         return _decide(store, "promote", version, forced=bool(failed), why=why, checks=checks)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from training.promote import AUC_ALARM, SUFFIX, Check, Decision, gate
+from training.report.words import horizon
 
 if TYPE_CHECKING:
     from training.fit import Report, Trained
@@ -35,7 +36,7 @@ def compare_table(versions: Sequence[Version]) -> str:
         rows.append(
             [version.version, version.learner, ",".join(version.aliases), "passed" if passed else "no", *numbers]
         )
-    when = {"leakage": "", "refracture": " by 12 months"}.get(outcome, " by 12 months after the landmark")
+    when = "" if outcome == "leakage" else f" by {horizon(outcome)}"
     how = " or ".join(_HOW[name] for name in sorted({version.validation for version in versions}, reverse=True))
     return f"{outcome}{when}, out of sample ({how} by patient)\n{_aligned(rows)}"
 
@@ -93,7 +94,7 @@ def training_text(report: Report) -> str:
 def _refusal(version: Version) -> str:
     """Which conditions of the gate a version fails."""
     failed = [check for check in gate(version.outcome, version.metrics, version.role) if not check.passed]
-    listed = "; ".join(f"{check.name} is {check.found:.4g}, asked {check.asked}" for check in failed)
+    listed = "; ".join(f"{check.name} is {check.shown}, asked {check.asked}" for check in failed)
     return f"  version {version.version} ({version.learner}): {listed}"
 
 
@@ -143,7 +144,7 @@ def training_json(report: Report) -> dict[str, Any]:
 def decision_text(decision: Decision) -> str:
     """What was decided, with each condition of the gate."""
     marks = [
-        f"  {'passed' if check.passed else 'FAILED'}  {check.name}: {check.found:.4g} (asked {check.asked})"
+        f"  {'passed' if check.passed else 'FAILED'}  {check.name}: {check.shown} (asked {check.asked})"
         for check in decision.checks
     ]
     before = f", before it version {decision.before}" if decision.before else ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving.cds_hooks.discovery import HOOKS, PREFETCH
+from serving.fhir.reading import at
 from serving.problem import DataMissing, Fault, QuestionRejected
 
 UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
@@ -33,18 +34,10 @@ def read_call(body: Any) -> Call:
     faults: list[Fault] = []
     if body.get("hook") not in HOOKS:
         faults.append(Fault("/hook", "unknown_choice", f"hook: expected one of {', '.join(HOOKS)}"))
-    instance, context = body.get("hookInstance"), body.get("context")
+    instance = body.get("hookInstance")
     if not isinstance(instance, str) or not re.fullmatch(UUID.strip("^$"), instance):
         faults.append(Fault("/hookInstance", "wrong_type", "hookInstance: expected a UUID"))
-    context = context if isinstance(context, dict) else {}
-    patient = context.get("patientId")
-    if not isinstance(patient, str) or not _ID.fullmatch(patient):
-        faults.append(Fault("/context/patientId", "required", "patientId: the id of a FHIR Patient is needed"))
-    drafts = context.get("draftOrders")
-    if body.get("hook") == "order-sign" and not isinstance(drafts, dict):
-        faults.append(
-            Fault("/context/draftOrders", "required", "draftOrders: a Bundle of the orders to sign is needed")
-        )
+    patient, drafts = _context(body, faults)
     prefetch = _prefetch(body.get("prefetch"), faults)
     if faults:
         raise QuestionRejected(faults)
@@ -55,7 +48,18 @@ def read_call(body: Any) -> Call:
     resources = [(f"/prefetch/{name}", value) for name, value in prefetch.items()]
     if body["hook"] == "order-sign":
         resources.append(("/context/draftOrders", drafts))
-    return Call(body["hook"], str(patient), tuple(resources), sent)
+    return Call(body["hook"], patient, tuple(resources), sent)
+
+
+def _context(body: dict[str, Any], faults: list[Fault]) -> tuple[str, Any]:
+    """The id of the patient, and the orders that are about to be signed."""
+    patient, drafts = at(body, "context", "patientId"), at(body, "context", "draftOrders")
+    if not isinstance(patient, str) or not _ID.fullmatch(patient):
+        faults.append(Fault("/context/patientId", "required", "patientId: the id of a FHIR Patient is needed"))
+    if body.get("hook") == "order-sign" and not isinstance(drafts, dict):
+        detail = "draftOrders: a Bundle of the orders to sign is needed"
+        faults.append(Fault("/context/draftOrders", "required", detail))
+    return str(patient), drafts
 
 
 def _prefetch(value: Any, faults: list[Fault]) -> dict[str, Any]:

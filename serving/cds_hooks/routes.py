@@ -17,8 +17,8 @@ from serving.cds_hooks.discovery import BASE, SERVICE, services
 from serving.cds_hooks.feedback import keep, read_feedback
 from serving.exchange import json_of, json_response
 from serving.fhir.guidance import TEXTS
-from serving.fhir.mapping import Mapped, read_resources
-from serving.fhir.reading import objects
+from serving.fhir.mapping import Mapped, planned_by, read_resources
+from serving.fhir.reading import items_of, objects
 from serving.fhir.routes import ask
 from serving.policy import caller
 from serving.problem import DataMissing, Fault, QuestionRejected
@@ -45,7 +45,7 @@ def add_routes(app: FastAPI, provider: Provider, log: QueryLog | None) -> None:
         asked = read_call(await json_of(request, BATCH_LIMIT_BYTES))
         base_url = app.state.ehr.settings.base_url or str(request.base_url).rstrip("/")
         found = _read(asked)
-        if not found.planned:
+        if not found.planned or not _concerns(asked):
             return json_response({"cards": []})
         try:
             if found.faults:
@@ -99,10 +99,16 @@ def _read(asked: Call) -> Mapped:
     if asked.hook == "patient-view" and "orders" not in asked.sent:
         detail = "orders: were not prefetched, so nobody knows whether an operation is planned"
         raise DataMissing([Fault("/prefetch/orders", "required", detail)])
-    if found.planned and found.missing:
+    if found.planned and found.missing and _concerns(asked):
         raise DataMissing([Fault("/prefetch", "required", TEXTS[name]) for name in found.missing])
     found.notes += [f"of {name} only the first page was sent" for name in _cut(asked.resources)]
     return found
+
+
+def _concerns(asked: Call) -> bool:
+    """Whether the moment is one to speak up: at ``order-sign`` only when an augmentation itself is signed."""
+    drafts = [item for pointer, value in asked.resources[-1:] for item in items_of(value, pointer)]
+    return asked.hook != "order-sign" or any(planned_by(item) is not None for item in drafts)
 
 
 def _cut(resources: tuple[tuple[str, Any], ...]) -> list[str]:

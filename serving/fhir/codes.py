@@ -55,7 +55,7 @@ def _loinc(variable: str, **displays: str) -> list[Code]:
     return [Code(variable, LOINC, code.strip("_").replace("_", "-"), display) for code, display in displays.items()]
 
 
-#: Observations whose value is a quantity, or a coded value of ``CODED_VALUES``.
+#: Observations whose value is a quantity, or one of ``CODED_VALUES``; of one time the upper line is preferred.
 OBSERVED: tuple[Code, ...] = (
     *_loinc("age_years", _30525_0="Age"),
     *_loinc("height_cm", _8302_2="Body height"),
@@ -232,6 +232,12 @@ def variable_of(codings: Iterable[Coding]) -> str | None:
         return own
     line = found(OBSERVED, given)
     return None if line is None else line.variable
+
+
+def place_of(codings: Iterable[Coding]) -> int:
+    """How far down the table the code of an observation stands, 0 for one of our own; the upper ones are preferred."""
+    given = tuple(codings)
+    return next((place for place, line in enumerate(OBSERVED, 1) if any(line.says(coding) for coding in given)), 0)
 
 
 def codings_of(variable: str) -> list[dict[str, str]]:

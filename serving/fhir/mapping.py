@@ -14,6 +14,7 @@ from typing import Any
 
 from features.dictionary import VARIABLES
 from serving.fhir import codes
+from serving.fhir.codes import Code
 from serving.fhir.medications import read_medications
 from serving.fhir.reading import Item, Json, at, codings, day, items_of, moment, objects, relative, text
 from serving.fhir.values import value_of
@@ -28,6 +29,10 @@ _ABOUT = ("Observation", "Condition", "Procedure", "ServiceRequest", "Medication
 _LEVELS = VARIABLES["level"].choices
 #: Older than everything: the time of an observation that does not tell its time.
 _NEVER = datetime.min.replace(tzinfo=UTC)
+#: An age that was observed longer ago than this is another one by now.
+_AGE_DAYS = 180
+#: When it was observed and, of one time, how good the code is (0 the best): a report names spine and hip together.
+_Rank = tuple[datetime, int]
 
 
 @dataclass(slots=True)
@@ -131,13 +136,22 @@ def _years(birthday: date, until: date) -> int:
     return until.year - birthday.year - ((until.month, until.day) < (birthday.month, birthday.day))
 
 
+def planned_by(item: Item) -> Code | None:
+    """The augmentation that a resource orders; None if it orders none, or none that still stands."""
+    order = item.resource
+    stands = text(order, "status") in _STANDING and order.get("doNotPerform") is not True
+    if item.kind != "ServiceRequest" or not stands:
+        return None
+    return codes.found(codes.AUGMENTATIONS, codings(order.get("code")))
+
+
 def _orders(orders: Sequence[Item], found: Mapped) -> None:
     """The operation that is planned: where, what, when."""
     plans: dict[str, tuple[Any, Item]] = {}
     complete = True
     for item in orders:
-        line = codes.found(codes.AUGMENTATIONS, codings(item.resource.get("code")))
-        if line is None or text(item.resource, "status") not in _STANDING or item.resource.get("doNotPerform") is True:
+        line = planned_by(item)
+        if line is None:
             continue
         found.planned = True
         found.use(item)
@@ -168,17 +182,23 @@ def _level(site: Any) -> str | None:
 def _observations(items: Sequence[Item], found: Mapped) -> None:
     """The newest value of each variable, of the patient or of a vertebra that is to be treated."""
     indices = {vertebra["level"]: index for index, vertebra in enumerate(found.question["vertebrae"])}
-    newest: dict[str, tuple[datetime, Any, Item]] = {}
+    newest: dict[str, tuple[_Rank, Any, Item]] = {}
     for item in items:
-        name = codes.variable_of(codings(item.resource.get("code")))
-        if name is None or text(item.resource, "status") not in _SURE:
+        given = codings(item.resource.get("code"))
+        name, when = codes.variable_of(given), _time(item.resource)
+        if name is None or text(item.resource, "status") not in _SURE or _is_stale(name, when, found):
             continue
         pointer = _pointer(name, item, indices, found)
         value = None if pointer is None else value_of(VARIABLES[name], item, found.faults)
         if pointer is not None and value is not None:
-            _keep_newest(newest, pointer, (_time(item.resource), value, item), found)
+            _keep_newest(newest, pointer, ((when, -codes.place_of(given)), value, item), found)
     for pointer, (_, value, item) in newest.items():
         found.take(pointer, value, item)
+
+
+def _is_stale(name: str, when: datetime, found: Mapped) -> bool:
+    assert found.operation is not None
+    return name == "age_years" and abs((found.operation - when.date()).days) > _AGE_DAYS
 
 
 def _pointer(name: str, item: Item, indices: dict[str, int], found: Mapped) -> str | None:
@@ -206,7 +226,7 @@ def _time(resource: Json) -> datetime:
 
 
 def _keep_newest(
-    newest: dict[str, tuple[datetime, Any, Item]], pointer: str, new: tuple[datetime, Any, Item], found: Mapped
+    newest: dict[str, tuple[_Rank, Any, Item]], pointer: str, new: tuple[_Rank, Any, Item], found: Mapped
 ) -> None:
     old = newest.get(pointer)
     if old is not None and old[0] == new[0] and old[1] != new[1]:

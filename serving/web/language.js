@@ -101,4 +101,9 @@ export function translate(words) {
 }
 
 export const percent = (risk) => `${(100 * risk).toFixed(risk < 0.0995 ? 1 : 0)}%`;
-export const points = (change) => `${change < 0 ? "−" : "+"}${Math.abs(100 * change).toFixed(1)}`;
+
+/** A difference in percentage points; one that rounds to nothing has no sign. */
+export function points(change) {
+  const size = Math.abs(100 * change).toFixed(1);
+  return `${Number(size) === 0 ? "" : change < 0 ? "−" : "+"}${size}`;
+}

@@ -37,11 +37,11 @@ export class Plan {
     const which = this.question.vertebrae.length > 1 && this.question.moment === "preop" ? this.chooser() : null;
     this.host.replaceChildren(element("section", { class: "card plan", "aria-labelledby": "plan-title" },
       element("div", { class: "head" }, element("h3", { id: "plan-title" }, words.say("plan")), reset),
-      element("p", { class: "small" }, words.say("plan.note")), which,
-      element("div", { class: "grid" }, this.names.map((name) => this.control(name))),
       element("table", { class: "effects" }, element("caption", { class: "unseen" }, words.say("plan.effects")),
         element("thead", {}, element("tr", {}, ["outcome", "form", "plan", "points"].map((key) => element("th", { scope: "col" }, words.say(`head.${key}`))))),
-        element("tbody", { id: "plan-effects" }))));
+        element("tbody", { id: "plan-effects" })),
+      element("p", { class: "small" }, words.say("plan.note")), which,
+      element("div", { class: "grid" }, this.names.map((name) => this.control(name)))));
     this.refresh(this.answer);
   }
 

@@ -151,12 +151,13 @@ def test_any_refracture_is_within_the_error_that_the_picture_states(horizon_days
 
 def test_the_projection_is_the_least_squares_one() -> None:
     """No other weights on the same terms come closer, on the link scale, over the rows that it was made from."""
-    from models.nomogram import _ranges, _simulated
+    from models.nomogram import _ranges
+    from models.nomogram_rows import simulated_rows
 
     model = fitted("refracture", "cox")
     found = nomogram(model)
     design, predictors = model.body.design, PREDICTORS["refracture"]  # type: ignore[union-attr]
-    rows = _simulated(design, predictors, _ranges(model, design, predictors))
+    rows = simulated_rows(design, predictors, _ranges(model, design, predictors))
     z = design.transform(rows)
     truth = model.risk(dict(zip(model.columns, rows.T, strict=True)))
     target = np.log(-np.log1p(-truth))
@@ -167,11 +168,12 @@ def test_the_projection_is_the_least_squares_one() -> None:
 
 
 def test_simulated_patients_have_the_shares_and_correlations_of_the_training() -> None:
-    from models.nomogram import _ranges, _simulated
+    from models.nomogram import _ranges
+    from models.nomogram_rows import simulated_rows
 
     model = fitted("refracture", "cox")
     design, predictors = model.body.design, PREDICTORS["refracture"]  # type: ignore[union-attr]
-    rows = _simulated(design, predictors, _ranges(model, design, predictors))
+    rows = simulated_rows(design, predictors, _ranges(model, design, predictors))
     first = design.first_terms
     # Clipping to the axes, rounding and cutting into yes and no weaken what they touch, so this is no equality.
     assert np.abs(rows.mean(axis=0) - design.mean[first]).max(initial=0, where=design.scale[first] < 1) < 0.1

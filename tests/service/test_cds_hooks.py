@@ -160,8 +160,11 @@ def test_order_sign_reads_the_drafts(client: Client) -> None:
     assert [card["summary"] for card in signed] == [
         card["summary"] for card in require_cards(client.post(PATH, json=view(*resources)))
     ]
-    call["context"]["draftOrders"] = bundle()
-    assert require_cards(client.post(PATH, json=call)) == []
+    knee = order("L1", code=("http://www.ama-assn.org/go/cpt", "27447"))
+    for others in (bundle(), bundle(knee)):
+        call["context"]["draftOrders"] = others
+        call["prefetch"]["orders"] = drafts
+        assert require_cards(client.post(PATH, json=call)) == [], "an order that stands, and another that is signed"
 
 
 def test_nothing_is_said_of_who_gets_no_augmentation(client: Client, log: Kept) -> None:

@@ -22,12 +22,13 @@ from features.build import Outcome
 from features.errors import UsageError
 from serving import keys
 from serving.app import create_app
-from serving.cds_hooks import tokens
-from serving.cds_hooks.clients import FILE, LOOK_EVERY_SECONDS, Ehr, read
+from serving.cds_hooks import clients, tokens
+from serving.cds_hooks.clients import FILE, Ehr, read
 from serving.cds_hooks.tokens import Tokens
 from serving.door import Door
 from serving.keys import Keyring
 from serving.policy import Role
+from serving.run import serve_forever
 from serving.served import Served
 from tests.service.client import Client
 from tests.service.ehr_keys import BASE, EC, ISSUER, RSA, claims, settle, token
@@ -133,7 +134,11 @@ def test_what_was_seen_is_forgotten_only_when_it_has_expired(tokened: Tokens, tm
     assert not seen.exists() and len(list((tmp_path / tokens.FOLDER).iterdir())) == 1
 
 
-def test_a_changed_list_is_seen_and_a_broken_one_lets_nobody_in(tmp_path: Path) -> None:
+def test_a_changed_list_is_seen_and_a_broken_one_lets_nobody_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert clients.LOOK_EVERY_SECONDS <= 1.0
+    monkeypatch.setattr(clients, "LOOK_EVERY_SECONDS", 0.0)
     ehr = Ehr(tmp_path)
     known = Tokens(ehr)
     assert known.recognise(token(PATH).encode(), PATH) is None
@@ -146,7 +151,6 @@ def test_a_changed_list_is_seen_and_a_broken_one_lets_nobody_in(tmp_path: Path) 
         (lambda: (tmp_path / FILE).unlink(), False),
     ):
         write()
-        time.sleep(LOOK_EVERY_SECONDS + 0.05)
         assert (known.recognise(token(PATH).encode(), PATH) is not None) == opens
 
 
@@ -195,6 +199,13 @@ def test_lists_that_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     with pytest.raises(UsageError, match=r"ehr\.toml"):
         read(tmp_path)
+
+
+def test_a_service_does_not_start_on_a_broken_list(tmp_path: Path) -> None:
+    settle(tmp_path)
+    (tmp_path / "jwks.json").unlink()
+    with pytest.raises(UsageError, match="jwks must be a local file"):
+        serve_forever(tmp_path, {}, port=0)
 
 
 def test_the_door_lets_in_an_ehr_beside_keys(served: Mapping[Outcome, Served], tmp_path: Path) -> None:

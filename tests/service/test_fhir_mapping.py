@@ -199,6 +199,24 @@ def test_the_newest_value_counts_and_equal_times_must_agree() -> None:
     assert faults(planned(new, new)) == set()
 
 
+def test_of_spine_and_hip_in_one_report_the_spine_counts() -> None:
+    spine, hip = (
+        observation((LOINC, code), quantity(value, "1")) for code, value in (("38267-1", -3.1), ("38264-8", -2.2))
+    )
+    for pair in ((spine, hip), (hip, spine)):
+        found = planned(*pair)
+        assert (found.question["patient"]["t_score"], found.faults) == (-3.1, [])
+    later = planned(spine, hip | {"effectiveDateTime": "2026-11-05"})
+    assert later.question["patient"]["t_score"] == -2.2
+    own = observation((OURS, "t_score"), quantity(-4, "1"))
+    assert planned(spine, own).question["patient"]["t_score"] == -4
+
+
+def test_an_old_age_is_none() -> None:
+    aged = observation((LOINC, "30525-0"), quantity(73, "a"), effectiveDateTime="2024-11-01")
+    assert read(PATIENT | {"birthDate": "1953"}, order("L1"), aged).missing == ["age_years"]
+
+
 @pytest.mark.parametrize("status", ["registered", "preliminary", "cancelled", "entered-in-error", "unknown", None])
 def test_what_is_not_final_is_not_used(status: Any) -> None:
     assert "t_score" not in planned(observation(T_SCORE, quantity(-3, "1"), status=status)).question["patient"]

@@ -20,6 +20,7 @@ from training.report.evaluation import evaluation
 from training.report.facts import report_facts
 from training.report.look import looks
 from training.report.page import filled
+from training.report.panels import incidence_panel, paper
 from training.report.source import Source
 from training.report.validation_facts import SHOWN
 from training.validate.bootstrap import Corrected
@@ -30,7 +31,7 @@ from training.validate.splits import nested
 from training.validate.standing import standing
 from training.validate.subgroups import subgroups
 
-OUTCOMES = ("leakage", "refracture")
+OUTCOMES = ("leakage", "refracture", "refracture-postop")
 
 
 @cache
@@ -106,6 +107,25 @@ def test_what_was_not_computed_says_so_and_how(outcome, tmp_path) -> None:
     assert faults_of(text) == []
     assert text.count("Not computed in this run") >= 5
     assert "train again" in text
+
+
+def test_after_surgery_time_is_said_to_count_from_the_landmark(tmp_path) -> None:
+    after = page("refracture-postop", tmp_path, whole_record("refracture-postop"))
+    before = page("refracture", tmp_path / "before", whole_record("refracture"))
+    for text, months in ((after, "12 months after the landmark"), (before, "12 months")):
+        assert f"by {months}, with 95 % intervals" in text
+        assert f"Within {months}</h3>" in text
+        assert f"any refracture by {months})" in text
+    assert "landmark" not in before
+    assert "Time counts from a landmark 7 days after the operation" in after, "the nomogram"
+
+
+def test_the_panel_of_incidence_says_where_its_days_begin() -> None:
+    for outcome, start in (("refracture", "procedure"), ("refracture-postop", "landmark")):
+        kept = evaluation(training_cohort(outcome), looks(training_cohort(outcome), result(outcome)), {})
+        _, (axes,) = paper(4.0, 3.0)
+        incidence_panel(axes, kept["incidence"], "any", "Any")
+        assert axes.get_xlabel() == f"Days after the {start}"
 
 
 def test_a_prior_is_shown_with_its_sources(tmp_path) -> None:

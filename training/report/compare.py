@@ -13,7 +13,7 @@ from training.report import page, panels
 from training.report.page import Picture
 from training.report.source import read_evaluation, read_validation
 from training.report.validation_facts import SHOWN, cells
-from training.report.words import LEARNERS
+from training.report.words import LEARNERS, horizon
 
 if TYPE_CHECKING:
     from training.tracking import Store, Version
@@ -87,7 +87,7 @@ def _training_facts(store: Store, training: Training) -> dict[str, Any]:
     kept = {name: one for name, one in evaluations.items() if one}
     return {
         "id": training.training_id,
-        "horizon": "" if training.outcome == "leakage" else "by 12 months, ",
+        "horizon": "" if training.outcome == "leakage" else f"by {horizon(training.outcome)}, ",
         "versions": [_version(version) for version in training.versions],
         "contrasts": contrast_rows(training),
         "differences": _differences(training),

@@ -110,7 +110,8 @@ def _follow_up(target: Refracture) -> int | None:
 def _incidence(target: Refracture) -> dict[str, Any]:
     """On the models' grid of days: Aalen-Johansen of any refracture and each cause, and one minus Kaplan-Meier."""
     days = [float(day) for day in GRID_DAYS if day <= target.days.max()]
-    found: dict[str, Any] = {"days": days, "aalen_johansen": {}, "one_minus_kaplan_meier": {}}
+    found: dict[str, Any] = {"days": days, "landmark_day": target.landmark_day}
+    found |= {"aalen_johansen": {}, "one_minus_kaplan_meier": {}}
     for name in EVENTS:
         code = event_codes(target.event_code, name)
         curve = metrics.aalen_johansen(code, target.days, days, cluster=target.patient)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from features.after_surgery import LANDMARK_DAY
-from features.build import MOMENT_OF, PREDICTORS
-from features.dictionary import VARIABLES, Moment, fingerprint
+from features.build import PREDICTORS
+from features.dictionary import VARIABLES, fingerprint
 from features.errors import UsageError
 from models.calibrated import LEAKAGE_PARTS
 from models.linear import LinearBody
@@ -21,7 +21,7 @@ from training.report.made_up import made_up
 from training.report.page import Picture
 from training.report.source import Source
 from training.report.validation_facts import validation_facts
-from training.report.words import LEARNERS, METRICS, PARTS, labels, predictor_label, reason
+from training.report.words import LEARNERS, METRICS, PARTS, after_surgery, horizon, labels, predictor_label, reason
 
 #: The parts of the report by id, in order.
 SECTIONS = {
@@ -66,7 +66,8 @@ def report_facts(source: Source, now: str) -> dict[str, Any]:
         "sections": SECTIONS,
         "contents": [pair for pair in SECTIONS.items() if pair[0] != "competing" or evaluation["incidence"]],
         "release": _release(validation["sample_size"]),
-        "landmark": LANDMARK_DAY if MOMENT_OF[card.outcome] >= Moment.POSTOP else 0,
+        "landmark": LANDMARK_DAY if after_surgery(card.outcome) else 0,
+        "horizon": horizon(card.outcome),
         "follow_up": evaluation.get("follow_up_days"),
         "made": now,
         "version": source.version,
@@ -111,7 +112,7 @@ def _release(size: Mapping[str, Any]) -> str:
 def _title(source: Source) -> str:
     card = source.card
     what = "cement leakage" if card.outcome == "leakage" else "a new vertebral fracture"
-    when = "after" if MOMENT_OF[card.outcome] >= Moment.POSTOP else "before"
+    when = "after" if after_surgery(card.outcome) else "before"
     return f"Predicting {what} {when} vertebroplasty or kyphoplasty: {LEARNERS[card.learner]}"
 
 
@@ -174,7 +175,7 @@ def _performance(source: Source, one: Mapping[str, Any]) -> dict[str, Any]:
         for title, members in METRICS
     ]  # fmt: skip
     return {
-        "title": "" if one["months"] is None else f"Within {one['months']} months",
+        "title": "" if one["months"] is None else f"Within {horizon(source.card.outcome, one['months'])}",
         "id": end.strip("_") or "any",
         "groups": groups,
         "agreement": page.drawn(

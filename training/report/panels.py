@@ -144,7 +144,8 @@ def incidence_panel(axes: Axes, incidence: Mapping[str, Any], cause: str, label:
     axes.fill_between(days, curve["lo"], curve["hi"], step="post", color=PALE, linewidth=0, label="95 % band")
     axes.step(days, curve["value"], where="post", color=INK, linewidth=1.6, label="Aalen-Johansen")
     axes.step(days, naive, where="post", color=GREY, linewidth=1.4, linestyle=(0, (4, 2)), label="1 - Kaplan-Meier")
-    axes.set(xlim=(0, days[-1]), ylim=(0, None), xlabel="Days after the procedure", ylabel="Cumulative incidence")
+    start = "landmark" if incidence.get("landmark_day") else "procedure"
+    axes.set(xlim=(0, days[-1]), ylim=(0, None), xlabel=f"Days after the {start}", ylabel="Cumulative incidence")
     axes.set_title(label, loc="left", fontsize=10.5, fontweight="bold")
     months = axes.secondary_xaxis("top", functions=(to_months, to_days))
     months.set_xticks(np.arange(0, days[-1] / MONTH_DAYS + 0.1, 6))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from features.build import PREDICTORS, Outcome, Predictor
-from features.dictionary import VARIABLES
+from features.build import PREDICTORS, Outcome, Predictor, outcomes_at
+from features.dictionary import VARIABLES, Moment
 
 LEARNERS = {"logistic": "logistic regression", "cox": "Cox regression", "boosted": "boosted trees"}
 PARTS = {
@@ -59,6 +59,16 @@ METRICS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
 )
+
+
+def after_surgery(outcome: str) -> bool:
+    """Whether the model is asked after the operation, so that its time counts from the landmark."""
+    return outcome in outcomes_at(Moment.POSTOP)
+
+
+def horizon(outcome: str, months: int = 12) -> str:
+    """Until when a refracture counts."""
+    return f"{months} months" + (" after the landmark" if after_surgery(outcome) else "")
 
 
 def predictor_label(predictor: Predictor) -> str:
