@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,16 @@ from serving.served import Served, serve
 from tests.contract.ct.files import write_nifti
 from tests.oracle.ct.phantom import Blob, Vertebra, three
 from tests.service.released import release_all
+
+
+@pytest.fixture(scope="package", autouse=True)
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Decoders keep their compiled modules: compiling pydicom anew in each child is most of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("compiled")))
+        yield
+
 
 INSIDE = Blob((0.0, 0.0, 0.0), (12.0, 8.0, 10.0))
 #: Through the right wall: about half of it is a leak.
