@@ -28,6 +28,7 @@ class Page {
     this.plan = new Plan(at("plan"), this.words, this.variables, (question) => this.followLater(question));
     this.hideFaults();
     this.tellModels();
+    at("stale").hidden = true; // said anew, in this language
     if (!this.answer) return;
     this.plan.begin(this.asked, this.answer);
     this.showNow(this.asked, this.answer);
@@ -115,6 +116,15 @@ class Page {
     show(at("output"), this.words, question, answer);
     at("print").hidden = false;
     at("status").textContent = sentence(this.words, answer);
+    this.compare();
+  }
+
+  /** An answer must not be taken for that to another question: whether the form still asks what was answered. */
+  compare() {
+    const stale = this.answer !== null && JSON.stringify(this.form.read()) !== JSON.stringify(this.asked);
+    if (stale === !at("stale").hidden) return;
+    at("stale").hidden = !stale;
+    at("stale").textContent = stale ? this.words.say("stale") : "";
   }
 
   /** Whether the service refused for want of a key; then one is asked for. */
@@ -159,6 +169,7 @@ class Page {
     at("plan").replaceChildren();
     at("output").replaceChildren(element("p", { class: "empty" }, this.words.say("empty")));
     at("print").hidden = true;
+    this.compare();
     at("status").textContent = "";
   }
 
@@ -168,6 +179,7 @@ class Page {
     on("example", "click", () => { this.form.fill(this.example); this.submit(); });
     on("clear", "click", () => this.clear());
     on("add", "click", () => this.form.add()?.querySelector("select, input").focus());
+    for (const event of ["input", "change", "click"]) at("form").addEventListener(event, () => this.compare());
     on("print", "click", () => window.print());
     on("access", "submit", () => this.useKey(at("key").value));
     on("forget", "click", () => { this.models = null; this.useKey(""); });

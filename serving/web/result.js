@@ -114,7 +114,7 @@ function warningsCard(words, warnings) {
 /** What was asked, for the printed page: facts without the form. */
 function askedCard(words, question) {
   const said = (facts) => Object.entries(facts).filter(([name]) => name !== "level").map(([name, value]) => `${words.label(name)} ${words.value(name, value)}`).join(words.say("list.next"));
-  const rows = [[words.say("patient"), said(question.patient)], ...question.vertebrae.map((facts, i) => [facts.level ?? String(i + 1), said(facts)])];
+  const rows = [[words.say("patient"), said(question.patient)], ...question.vertebrae.map((facts, i) => [facts.level ?? String(i + 1), said(facts) || words.say("unknown")])];
   return element("article", { class: "card asked" }, element("h3", {}, words.say("asked")),
     element("dl", {}, rows.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)])));
 }

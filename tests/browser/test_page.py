@@ -22,7 +22,7 @@ from serving.web.languages import language
 from tests.browser import chromium
 from tests.browser.axe import complaints
 from tests.service.process import Running, running
-from tests.service.released import FEW, release_all
+from tests.service.released import released_home
 
 pytestmark = [
     pytest.mark.slow,
@@ -35,9 +35,7 @@ YEAR = 1  # position of 12 months, the horizon that is explained
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("home")
-    release_all(folder, linear=FEW)
-    return folder
+    return released_home(tmp_path_factory.mktemp("released"))
 
 
 @pytest.fixture(scope="module")
@@ -301,6 +299,24 @@ def test_after_the_operation_only_the_fracture_is_answered(visit: Visit, service
     assert asked["moment"] == "postop" and asked["vertebrae"][0]["leak_routes"] == ["D"]
     risk = _ask(service, asked)["refracture"]["risk"][YEAR]
     expect(visit.card("refracture").locator(".big strong")).to_have_text(_percent(risk))
+
+
+def test_an_answer_is_not_taken_for_that_to_another_question(visit: Visit) -> None:
+    page, stale = visit.example(), visit.page.locator("#stale")
+    expect(stale).to_be_hidden()
+    page.locator("#plan-planned_volume_ml").fill("6")
+    expect(page.locator("#plan-effects")).to_contain_text("+")
+    expect(stale).to_be_hidden()  # the form still asks what was answered
+    visit.field("/patient/age_years").fill("81")
+    expect(stale).to_contain_text("The form has changed")
+    visit.field("/patient/age_years").fill("73")
+    expect(stale).to_be_hidden()
+    page.click("#add")
+    expect(stale).to_be_visible()
+    visit.field("/vertebrae/1/level").select_option("T12")
+    page.click("#submit")
+    expect(visit.card("T12")).to_be_visible()
+    expect(stale).to_be_hidden()
 
 
 @pytest.mark.parametrize("code", ["en", "zh"])

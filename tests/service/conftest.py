@@ -11,15 +11,13 @@ from features.build import Outcome
 from models.release import load_releases
 from serving.served import Served, serve
 from tests.service.process import Running, running
-from tests.service.released import release_all
+from tests.service.released import released_home
 
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state folder with released models."""
-    folder = tmp_path_factory.mktemp("home")
-    release_all(folder)
-    return folder
+    return released_home(tmp_path_factory.mktemp("released"))
 
 
 @pytest.fixture(scope="session")

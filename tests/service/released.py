@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +55,20 @@ def release_all(home: Path, data: Data | None = None, linear: Settings = SETTING
         folders = {model.learner: _saved(model, matrix, target, home) for model in models}
         versions = {learner: str(number) for number, learner in enumerate(folders, start=1)}
         write_release(home, outcome, champions[outcome], folders, versions, "training-1")
+
+
+@cache
+def _released() -> Path:
+    """A state folder that is filled once in a session."""
+    place = Path(tempfile.mkdtemp(prefix="cemrisk-tests-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    release_all(place)
+    return place
+
+
+def released_home(folder: Path) -> Path:
+    """A state folder of one's own, with the models of all outcomes."""
+    return Path(shutil.copytree(_released(), folder / "home"))
 
 
 def release_leakage(home: Path, models: list[CalibratedRisk], matrix: Matrix, target: Target) -> None:
