@@ -54,4 +54,6 @@ def _link(schema: dict[str, Any]) -> str:
 
 def _schema(name: str, schema: dict[str, Any]) -> str:
     text = escape(json.dumps(schema, indent=2, ensure_ascii=False))
-    return f'<details id="schema-{escape(name)}"><summary>{escape(name)}</summary><pre>{text}</pre></details>'
+    return (
+        f'<details id="schema-{escape(name)}"><summary>{escape(name)}</summary><pre tabindex="0">{text}</pre></details>'
+    )

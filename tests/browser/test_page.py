@@ -206,6 +206,14 @@ def test_axe_finds_nothing(browser: Browser, service: Running, size: tuple[int, 
         assert visit.complaints in ([], [visit.complaints[0]])  # the browser itself reports the 422
 
 
+def test_the_page_of_the_api_can_be_read_by_everybody(on_phone: Visit) -> None:
+    on_phone.page.goto(f"{on_phone.url}/docs")
+    for one in on_phone.page.locator("details").all()[:5]:
+        one.evaluate("one => { one.open = true; }")
+    assert complaints(on_phone.page) == []
+    assert on_phone.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
 def test_faults_stand_at_their_fields(visit: Visit) -> None:
     page = visit.open()
     visit.field("/patient/age_years").fill("400")
