@@ -1,14 +1,16 @@
 """What the durable log costs: the same application with and without it, and how many records one chain takes.
 
-    python -m benchmarks.query_log [HOME]     # with models that are released there, instead of fitting some
+    python -m benchmarks.query_log [--released DIR] [--rounds 3] [--seconds 2]
 
 Needs wrk. Both applications run under plain uvicorn, one after the other in interleaved rounds, with the load generator
 on the same cores. Then one, two and four processes append to one chain as fast as they can, with one record in a commit
-and with sixteen. Writes benchmarks/results/query_log.md.
+and with sixteen. Writes benchmarks/results/query_log.md
+unless it was asked for less than by default.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import multiprocessing
@@ -24,7 +26,7 @@ from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from benchmarks.serving import _wrk
+from benchmarks.wrk import requests, require_wrk
 from serving.ask import free_port
 from serving.query_log import LogSettings, QueryLog
 from serving.query_log.anchor import advance
@@ -32,28 +34,41 @@ from serving.query_log.entry import entry_of
 from serving.query_log.keys import ensure_keys, read_keys
 from serving.query_log.store import open_store
 from tests.service import logged
-from tests.service.questions import EXAMPLE
-from tests.service.released import release_all
 
 RESULTS = Path(__file__).parent / "results" / "query_log.md"
 ROUNDS, SECONDS, CONNECTIONS = 3, 2, (1, 4, 16)
 WRITERS, SIZES, APPEND_SECONDS = (1, 2, 4), (1, 16), 2.0
+WAIT_SECONDS = 120
 
 
 def main() -> None:
     """Measure, print, write."""
+    # Not above: the processes that append import this module too, and these take seconds.
+    from tests.service.questions import EXAMPLE
+    from tests.service.released import release_all
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--released", type=Path, metavar="DIR", help="a home with models, instead of fitting some")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"with and without the log ({ROUNDS})")
+    parser.add_argument("--seconds", type=int, default=SECONDS, metavar="S", help=f"of each measurement ({SECONDS})")
+    arguments = parser.parse_args()
+    require_wrk()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if len(sys.argv) > 1:
-            shutil.copytree(Path(sys.argv[1]) / "released", folder / "home" / "released")
+        if arguments.released:
+            shutil.copytree(arguments.released / "released", folder / "home" / "released")
         else:
             print("fitting …", file=sys.stderr)
             release_all(folder / "home")
         (folder / "question.json").write_text(json.dumps(EXAMPLE))
         chains = [(count, size, *_appended(folder, count, size)) for size in SIZES for count in WRITERS]
-        rounds = [{mode: _measured(folder, mode) for mode in ("with", "without")} for _ in range(ROUNDS)]
+        rounds = [
+            {mode: _measured(folder, mode, arguments.seconds) for mode in ("with", "without")}
+            for _ in range(arguments.rounds)
+        ]
     table = _table(rounds, chains)
-    RESULTS.write_text(table)
+    if arguments.rounds >= ROUNDS and arguments.seconds >= SECONDS:
+        RESULTS.write_text(table)
     print(table)
 
 
@@ -70,10 +85,10 @@ def serve(home: Path, port: int, with_log: bool) -> None:
     uvicorn.run(create_app(shelf.get, log=log), host="127.0.0.1", port=port, log_config=None)
 
 
-def _measured(folder: Path, mode: str) -> dict[int, dict[str, float]]:
+def _measured(folder: Path, mode: str, seconds: int) -> dict[int, dict[str, float]]:
     with _served(folder / "home", mode) as url:
-        _wrk(f"{url}/v1/risk", folder / "question.json", 4, 1)
-        return {c: _wrk(f"{url}/v1/risk", folder / "question.json", c, SECONDS) for c in CONNECTIONS}
+        requests(f"{url}/v1/risk", folder / "question.json", 4, 1)
+        return {c: requests(f"{url}/v1/risk", folder / "question.json", c, seconds) for c in CONNECTIONS}
 
 
 @contextlib.contextmanager
@@ -88,6 +103,8 @@ def _served(home: Path, mode: str) -> Iterator[str]:
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/v1/dictionary", timeout=2):
                 break
             time.sleep(0.2)
+        else:
+            raise TimeoutError("the application did not answer in 90 s")
         yield url
     finally:
         process.terminate()
@@ -105,6 +122,8 @@ def _appended(folder: Path, count: int, size: int) -> tuple[float, int]:
         writer.start()
     for writer in writers:
         writer.join()
+    if any(writer.exitcode for writer in writers):
+        raise RuntimeError("a process could not append")
     verdict = logged.verdict(place, read_keys(place.key))
     assert verdict.whole, verdict.faults
     return verdict.records / APPEND_SECONDS, verdict.records
@@ -113,7 +132,7 @@ def _appended(folder: Path, count: int, size: int) -> tuple[float, int]:
 def _append(place: LogSettings, size: int, barrier: Barrier) -> None:
     keys = ensure_keys(place.key)
     with contextlib.closing(open_store(place, keys)) as store:
-        barrier.wait()
+        barrier.wait(WAIT_SECONDS)  # if one of them failed the others must not wait for it for ever
         until = time.monotonic() + APPEND_SECONDS
         while time.monotonic() < until:
             anchor = store.append([entry_of(logged.answered(), keys, False, "benchmark") for _ in range(size)], keys)
@@ -121,7 +140,9 @@ def _append(place: LogSettings, size: int, barrier: Barrier) -> None:
 
 
 def _table(rounds: list[dict[str, dict[int, dict[str, float]]]], chains: list[tuple[int, int, float, int]]) -> str:
-    lines = [f"Made by `python -m benchmarks.query_log` on {os.cpu_count()} cores, shared with other work."]
+    lines = [
+        f"Made by `python -m benchmarks.query_log` on {os.cpu_count()} cores, load average {os.getloadavg()[1]:.1f}."
+    ]
     head = "| connections | requests/s without | with | ratio | median ms without | with | p99 ms without | with |"
     lines += ["", head, "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for c in CONNECTIONS:

@@ -1,0 +1,35 @@
+"""What processes cost: memory, processor time, open handles; read from /proc, for a process and all below it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all its descendants that live."""
+    found = [pid]
+    with contextlib.suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            for child in (thread / "children").read_text().split():
+                found += tree(int(child))
+    return found
+
+
+def memory_mb(pid: int) -> tuple[float, float]:
+    """Resident memory, and the share of it that is its own if what several use is divided among them (Pss), in MB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    sizes = {name.rstrip(":"): int(size[0]) for name, *size in map(str.split, lines) if name in ("Rss:", "Pss:")}
+    return sizes["Rss"] / 1024, sizes["Pss"] / 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and of its children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def handles(pid: int) -> int:
+    """Open files, sockets and pipes."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())

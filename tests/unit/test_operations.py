@@ -1,0 +1,63 @@
+"""What docs/operating.md tells an administrator to type, against the code: names that no longer exist are found."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "operating.md").read_text()
+CODE = (
+    "".join(path.read_text() for path in sorted((ROOT / "serving").rglob("*.py"))) + (ROOT / "cemrisk.py").read_text()
+)
+PACKAGES = {"features", "models", "serving", "training"}
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL)
+
+
+def test_alarms_ask_for_metrics_and_labels_that_the_service_has() -> None:
+    rules = [
+        rule
+        for block in _blocks("yaml")
+        for group in yaml.safe_load(block).get("groups", ())
+        for rule in group["rules"]
+    ]
+    asked = " ".join(rule["expr"] for rule in rules)
+    metrics = {re.sub(r"_(count|bucket)$", "", name) for name in re.findall(r"\bcemrisk_\w+", asked)}
+    assert len(rules) > 4 and metrics == {"cemrisk_model", "cemrisk_request_seconds", "cemrisk_inputs_total"}
+    for name in metrics:
+        assert f'"{name}"' in CODE or f'"{name.removesuffix("_total")}"' in CODE or f"{name}{{" in CODE, name
+
+
+def test_every_variable_of_the_documents_is_read_and_every_one_that_is_read_is_documented() -> None:
+    told = set(re.findall(r"CEMRISK_[A-Z_]*[A-Z]", TEXT + (ROOT / "docs" / "ehr.md").read_text()))
+    read = set(re.findall(r"[\"'](CEMRISK_[A-Z_]*[A-Z])[\"']", CODE))
+    assert told == read
+
+
+def test_the_unit_lets_the_service_end_in_its_own_order() -> None:
+    from serving.supervisor import GRACE_SECONDS, PATIENCE_SECONDS
+
+    unit = configparser.ConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(_blocks("ini")[0])
+    assert unit["Service"]["KillMode"] == "mixed"
+    assert int(unit["Service"]["TimeoutStopSec"]) > GRACE_SECONDS + PATIENCE_SECONDS
+
+
+def test_the_containerfile_copies_what_there_is_and_all_of_the_packages() -> None:
+    text = (ROOT / "Containerfile").read_text()
+    copied = {
+        name for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, flags=re.MULTILINE) for name in line.split()
+    }
+    assert all((ROOT / name).exists() for name in copied) and copied >= PACKAGES | {
+        "requirements.lock",
+        "pyproject.toml",
+    }
+    let_in = {line[1:] for line in (ROOT / ".containerignore").read_text().splitlines() if line.startswith("!")}
+    assert let_in == copied
