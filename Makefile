@@ -53,9 +53,11 @@ lint: $(STAMP)  ## ruff, mypy, the import contracts
 lock:  ## resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet --output-file requirements.lock
 
-bench: $(STAMP)  ## ratios against the peers named in docs/performance.md
+bench: $(STAMP)  ## speed and cost beside peers, the log's cost, 200,000 answers: docs/performance.md
 	@command -v wrk > /dev/null || { echo "make bench: wrk is needed (apt-get install wrk)" >&2; exit 1; }
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.query_log
+	$(BIN)/python -m benchmarks.endurance
 
 bento: $(STAMP)  ## pack the service with bentoml build (bentofile.yaml says what)
 	$(BIN)/bentoml build
