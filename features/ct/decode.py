@@ -6,6 +6,7 @@ process and nothing else.
 
 from __future__ import annotations
 
+import errno
 import json
 import resource
 import sys
@@ -16,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from features.ct.limits import Limits, refuse
-from features.ct.raw import Header, write_header
+from features.ct.raw import VOXELS_FILE, Header, write_header
 from features.errors import ImageRejected
 
 ERROR_FILE, REQUEST_FILE = "error.json", "request.json"
@@ -91,13 +92,25 @@ def main() -> int:
     except MemoryError:
         raise
     except Exception as error:
-        # The message of a parser may hold what it could not read, which may be a patient's: only its kind goes out.
-        detail = f"The {request['role']} cannot be read ({type(error).__name__} at {_place(error)}): export it again."
-        _leave(folder, refuse("unreadable", detail, request["role"]))
+        _leave(folder, unreadable(error, request["role"]))
     return 0
 
 
+def unreadable(error: Exception, role: str) -> ImageRejected:
+    """The refusal for a fault that no reader foresaw.
+
+    The message of a parser may hold what it could not read, which may be a patient's: only its kind goes out.
+    """
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        detail = "The disc of the temporary files is full: free room on it, or name another (TMPDIR)."
+        return refuse("no_room", detail, role)
+    detail = f"The {role} cannot be read ({type(error).__name__} at {_place(error)}): export it again."
+    return refuse("unreadable", detail, role)
+
+
 def _leave(folder: Path, error: ImageRejected) -> None:
+    # what was decoded so far is of no use, and on a full disc leaves no room to say so
+    (folder / VOXELS_FILE).unlink(missing_ok=True)
     report = {"message": str(error), "findings": [asdict(finding) for finding in error.findings]}
     (folder / ERROR_FILE).write_text(json.dumps(report), encoding="utf-8")
 

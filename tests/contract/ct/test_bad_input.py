@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import shutil
 import struct
@@ -20,7 +21,7 @@ from pydicom import DataElement, Dataset, dcmread
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from features.ct.decode import decode
+from features.ct.decode import decode, unreadable
 from features.ct.limits import MIB, Limits
 from features.ct.sandbox import opened
 from features.ct.volume import Volume
@@ -342,3 +343,12 @@ def test_decoding_is_bounded(tmp_path: Path) -> None:
     paths = [str(bomb), str(claim)]
     told = subprocess.run([sys.executable, "-c", MEASURED, *paths], capture_output=True, text=True, check=True)
     assert int(told.stdout) * 1024 < 700 * MIB
+
+
+def test_a_full_disc_is_no_fault_of_the_image() -> None:
+    for number, code in ((errno.ENOSPC, "no_room"), (errno.EIO, "unreadable")):
+        try:
+            raise OSError(number, "SECRET-4711")
+        except OSError as error:
+            refused = unreadable(error, "image")
+        assert [finding.code for finding in refused.findings] == [code] and "SECRET" not in str(refused)
