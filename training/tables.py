@@ -147,7 +147,7 @@ def decision_text(decision: Decision) -> str:
         f"  {'passed' if check.passed else 'FAILED'}  {check.name}: {check.shown} (asked {check.asked})"
         for check in decision.checks
     ]
-    before = f", before it version {decision.before}" if decision.before else ""
+    before = f", before it version {decision.before}" if decision.before not in (None, decision.version) else ""
     head = f"{decision.outcome}: version {decision.version} ({decision.learner}) is champion{before}"
     return "\n".join([head, *marks])
 
