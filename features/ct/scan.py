@@ -76,12 +76,11 @@ def measure_scan(
     scanned = measure(image, labels, level=level, told=told, scheme=scheme, limits=limits, progress=progress)
     report = scanned.report(moment)
     if overlay is not None:
-        # the levels shown, and the one that gave the patient's CT value: its region has to be looked at too
         from features.ct.overlay import draw  # matplotlib is slow to import, and most scans are not drawn
 
+        drawn = _drawn(report, scanned.shown)
         notes = {found["level"]: f"{name} is read here" for name, found in report["patient"]["values"].items()}
-        drawn = [name for name in LEVELS if name in {*scanned.shown, *notes} and name in scanned.measured]
-        draw({name: scanned.measured[name] for name in drawn}, overlay, notes)
+        draw({name: scanned.measured[name] for name in drawn if name in scanned.measured}, overlay, notes)
     return report
 
 
@@ -143,6 +142,12 @@ def _refuse_nothing(shown: Sequence[str], measured: Mapping[str, Measured], fail
         return
     reasons = " ".join(f"{level}: {failed[level]}" for level in shown if level in failed)
     raise refuse("not_measured", f"Nothing could be measured. {reasons}", "labels")
+
+
+def _drawn(report: Json, shown: Sequence[str]) -> tuple[str, ...]:
+    """The levels shown, and the one that gave the patient's CT value: its region has to be looked at too."""
+    used = {found["level"] for found in report["patient"]["values"].values()}
+    return tuple(level for level in LEVELS if level in used | set(shown))
 
 
 def _with_neighbours(shown: tuple[str, ...], labelled: tuple[str, ...]) -> tuple[str, ...]:
