@@ -48,6 +48,13 @@ class Running:
             time.sleep(0.2)
         raise AssertionError(f"{path} was not 200 within {READY_WITHIN_SECONDS} s: {self.log.read_text()}")
 
+    def wait_bound(self) -> None:
+        """Until it has the port: who asks there from now on reaches no service of before."""
+        until = time.monotonic() + READY_WITHIN_SECONDS
+        while not self.forkers():  # they are started with the socket
+            assert self.process.poll() is None and time.monotonic() < until, self.log.read_text()
+            time.sleep(0.02)
+
     def workers(self) -> list[int]:
         """Processes that answer: the children of the forker."""
         return [pid for forker in self.forkers() for pid in _children(forker)]
