@@ -48,7 +48,7 @@ class Check:
         """What was measured, as text: a count whole, yes or no in words."""
         if self.name == _ROLE:
             return _YES if self.found else "no"
-        return f"{self.found:,.0f}" if self.name == _PATIENTS else f"{self.found:.4f}"
+        return f"{self.found:,.0f}" if self.name == _PATIENTS else f"{self.found:.4g}"
 
 
 def gate(outcome: str, metrics: Mapping[str, float], role: str = "model") -> list[Check]:

@@ -64,7 +64,7 @@ def test_what_was_found_is_told_as_a_count_a_word_or_a_number() -> None:
     shown = {check.name: (check.shown, check.asked) for check in gate("leakage", measured("leakage", patients=12345.0))}
     assert shown["number of patients"][0] == "12,345"
     assert shown["not a comparator"] == ("yes", "yes")
-    assert shown["calibration slope"][0] == f"{GOOD['calibration_slope']:.4f}"
+    assert shown["calibration slope"][0] == f"{GOOD['calibration_slope']:.4g}"
     (role,) = [check for check in gate("leakage", measured("leakage"), "comparator") if not check.passed]
     assert role.shown == "no"
 
