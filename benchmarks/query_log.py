@@ -32,7 +32,7 @@ from serving.query_log import LogSettings, QueryLog
 from serving.query_log.anchor import advance
 from serving.query_log.entry import entry_of
 from serving.query_log.keys import ensure_keys, read_keys
-from serving.query_log.store import open_store
+from serving.query_log.store import fits, open_store
 from tests.service import logged
 
 RESULTS = Path(__file__).parent / "results" / "query_log.md"
@@ -136,7 +136,7 @@ def _append(place: LogSettings, size: int, barrier: Barrier) -> None:
         until = time.monotonic() + APPEND_SECONDS
         while time.monotonic() < until:
             anchor = store.append([entry_of(logged.answered(), keys, False, "benchmark") for _ in range(size)], keys)
-        advance(place.anchor, anchor)
+        advance(place.anchor, anchor, fits(store, keys))
 
 
 def _table(rounds: list[dict[str, dict[int, dict[str, float]]]], chains: list[tuple[int, int, float, int]]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,16 +31,29 @@ class Anchor:
         return key.signed(to_sign(self.log_id, self.head), self.signature)
 
 
-def advance(path: Path, anchor: Anchor) -> None:
-    """Write the anchor unless the file holds a later one of the same log. Raises ``OSError``."""
+def advance(path: Path, anchor: Anchor, fits: Callable[[Anchor], bool], last: Anchor | None = None) -> bool:
+    """Write the anchor unless the file holds a later one; returns whether the log still has what it was anchored at.
+
+    The anchor must not move past a cut: a log that lost its end and is then written on is a perfect chain, and only
+    the head that is no longer in it tells. So where an older anchor does not fit, it stays. ``fits``: whether an anchor
+    is genuine and its record in the log; ``last``: what this worker wrote before. Raises ``OSError``.
+    """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        before = _parse(os.pread(handle, LENGTH, 0))
-        if before is None or before.log_id != anchor.log_id or before.head.seq < anchor.head.seq:
-            os.pwrite(handle, _bytes(anchor), 0)
+        found = _of_log(_parse(os.pread(handle, LENGTH, 0)), anchor.log_id)
+        known = _of_log(last, anchor.log_id)
+        whole = all(one is None or fits(one) for one in {found, known})
+        newest = anchor if whole else known
+        if newest is not None and (found is None or found.head.seq < newest.head.seq):
+            os.pwrite(handle, _bytes(newest), 0)
     finally:
         os.close(handle)
+    return whole
+
+
+def _of_log(anchor: Anchor | None, log_id: bytes) -> Anchor | None:
+    return anchor if anchor is not None and anchor.log_id == log_id else None
 
 
 def read_anchor(path: Path) -> Anchor | None:

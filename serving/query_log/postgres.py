@@ -104,6 +104,11 @@ class PostgresStore:
             found = self._run(f"{_ROWS} WHERE e.id = :id", id=identifier)
         return _row(found[0]) if found else None
 
+    def holds(self, head: Head) -> bool:
+        with self._translated("read"):
+            found = self._run("SELECT hash FROM cemrisk_entries WHERE seq = :seq", seq=head.seq)
+        return [bytes(digest) for (digest,) in found] == [head.hash]
+
     def mentioning(self, text: str) -> Iterator[Row]:
         with self._translated("read"):
             yield from map(_row, self._run(f"{_ROWS} WHERE strpos(e.content, :text) > 0 ORDER BY e.seq", text=text))

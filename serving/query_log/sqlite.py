@@ -86,6 +86,9 @@ class SqliteStore:
     def find(self, identifier: str) -> Row | None:
         return next(self._rows(f"{_ROWS} WHERE e.id = ?", identifier), None)
 
+    def holds(self, head: Head) -> bool:
+        return list(self._read("SELECT hash FROM entries WHERE seq = ?", head.seq)) == [(head.hash,)]
+
     def mentioning(self, text: str) -> Iterator[Row]:
         return self._rows(f"{_ROWS} WHERE instr(e.content, ?) > 0 ORDER BY e.seq", text)
 
@@ -100,7 +103,7 @@ class SqliteStore:
         for seq, identifier, content, closes, digest, signature, kept in self._read(statement, *values):
             yield Row(seq, identifier.decode(errors="replace"), content, closes == 1, digest, signature, kept)
 
-    def _read(self, statement: str, *values: str) -> Iterator[Any]:
+    def _read(self, statement: str, *values: str | int) -> Iterator[Any]:
         try:
             yield from self._connection.execute(statement, values)
         except sqlite3.DatabaseError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,6 +55,9 @@ class Store(Protocol):
 
     def find(self, identifier: str) -> Row | None: ...
 
+    def holds(self, head: Head) -> bool:
+        """Whether the record of this number is still the one of this hash."""
+
     def mentioning(self, text: str) -> Iterator[Row]:
         """The records whose content holds the text, in order."""
 
@@ -88,6 +91,11 @@ def _open(settings: LogSettings, begin_with: bytes | None) -> Store:
     from serving.query_log.sqlite import SqliteStore
 
     return SqliteStore(settings.file, begin_with)
+
+
+def fits(store: Store, keys: LogKeys) -> Callable[[Anchor], bool]:
+    """Whether an anchor was signed with our key and the log still has its record: what ``advance`` asks."""
+    return lambda anchor: anchor.is_signed_by(keys.public) and store.holds(anchor.head)
 
 
 def chained(

@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from features.errors import LogUnavailable
-from serving.query_log.anchor import advance
+from serving.query_log.anchor import Anchor, advance
 from serving.query_log.entry import Answered, Entry, entry_of
 from serving.query_log.keys import LogKeys, ensure_keys
 from serving.query_log.settings import LogSettings
-from serving.query_log.store import Store, open_store
+from serving.query_log.store import Store, fits, open_store
 
 logger = logging.getLogger("cemrisk.serving")
 
@@ -63,6 +63,8 @@ class QueryLog:
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._failing = ""
+        self._last: Anchor | None = None
+        self._cut = False
 
     def begin(self, settings: LogSettings) -> None:
         """Say where the log lies."""
@@ -129,13 +131,22 @@ class QueryLog:
         try:
             if self._store is None:
                 self._store = open_store(self._settings, self._keys)
-            advance(self._settings.anchor, self._store.append(entries, self._keys))
+            anchor = self._store.append(entries, self._keys)
+            self._anchored(advance(self._settings.anchor, anchor, fits(self._store, self._keys), self._last), anchor)
         except Exception as problem:  # the thread must outlive whatever a disk or a database comes up with
             return self._failed(problem)
         if self._failing:
             self._failing = ""
             logger.warning("the query log can be written again")
         return None
+
+    def _anchored(self, whole: bool, anchor: Anchor) -> None:
+        """Say it if the log has lost what it was anchored at. Answers go on: the anchor stays, ``verify`` finds it."""
+        if whole:
+            self._last = anchor
+        elif not self._cut:
+            logger.error("records of the query log are gone or changed: see cemrisk log verify")
+        self._cut = not whole
 
     def _failed(self, problem: Exception) -> LogUnavailable:
         """Begin anew with the next commit, and say so in the service's log, once for each kind of failure."""

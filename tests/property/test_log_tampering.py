@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
 import shutil
 import sqlite3
@@ -11,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.errors import LogUnavailable
+from serving.query_log import QueryLog
 from serving.query_log.chain import following, genesis, link
 from serving.query_log.keys import LogKeys
 from tests.service import logged
@@ -40,6 +44,33 @@ def test_tampering_is_found(written: tuple[Path, LogKeys], tampering: Tampering,
         assert tampering(random.Random(number), database, place)
     database.close()
     assert logged.verdict(place, written[1]).faults
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("tampering", TAMPERINGS, ids=lambda one: one.__name__)
+def test_tampering_under_a_service_that_goes_on_is_found(
+    written: tuple[Path, LogKeys], tampering: Tampering, number: int, tmp_path: Path
+) -> None:
+    """What is written afterwards, more than was cut off, must not heal the log."""
+    place = logged.settings(Path(shutil.copytree(written[0], tmp_path / "log")), keep_inputs=True)
+    log = QueryLog("test", place)
+    asyncio.run(log.keep(logged.answered(100)))
+    with contextlib.closing(sqlite3.connect(place.file)) as database, database:
+        assert tampering(random.Random(number), database, place)
+    for more in range(sum(COMMITS) + 3):
+        with contextlib.suppress(LogUnavailable):  # a description of the log that is no longer there
+            asyncio.run(log.keep(logged.answered(200 + more)))
+    assert logged.verdict(place, written[1]).faults
+
+
+def test_a_cut_tail_is_found_after_other_workers_wrote_on(written: tuple[Path, LogKeys], tmp_path: Path) -> None:
+    place = logged.settings(Path(shutil.copytree(written[0], tmp_path / "log")), keep_inputs=True)
+    with contextlib.closing(sqlite3.connect(place.file)) as database, database:
+        database.execute("DELETE FROM entries WHERE seq > 7")
+        database.execute("DELETE FROM inputs WHERE id NOT IN (SELECT id FROM entries)")
+    logged.fill(place, [5, 5, 5], 200)
+    faults = logged.verdict(place, written[1]).faults
+    assert faults == [f"record {sum(COMMITS)}: is not the one that the anchor was of"]
 
 
 @given(st.lists(st.lists(st.binary(max_size=20), min_size=1, max_size=4), max_size=5))

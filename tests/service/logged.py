@@ -16,7 +16,7 @@ from serving.query_log.anchor import advance, read_anchor
 from serving.query_log.chain import Head
 from serving.query_log.entry import entry_of
 from serving.query_log.keys import LogKeys, ensure_keys
-from serving.query_log.store import open_store, open_to_read
+from serving.query_log.store import fits, open_store, open_to_read
 from serving.query_log.verify import Verdict, verify
 
 MODELS = {
@@ -56,7 +56,7 @@ def fill(place: LogSettings, commits: Sequence[int], number: int = 0) -> LogKeys
     with contextlib.closing(open_store(place, keys)) as store:
         for count in commits:
             entries = [entry_of(answered(number + i), keys, place.keep_inputs, "test") for i in range(count)]
-            advance(place.anchor, store.append(entries, keys))
+            advance(place.anchor, store.append(entries, keys), fits(store, keys))
             number += count
     return keys
 

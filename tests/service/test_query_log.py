@@ -199,7 +199,7 @@ def test_the_anchor_only_moves_forward(tmp_path: Path) -> None:
     logged.fill(place, [1], 1)
     second = read_anchor(place.anchor)
     assert first is not None and second is not None and second.head.seq == 2
-    advance(place.anchor, first)
+    assert advance(place.anchor, first, lambda _: True)
     assert read_anchor(place.anchor) == second
 
 
