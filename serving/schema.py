@@ -31,14 +31,16 @@ CT_FIELDS = ("code", "level")
 
 #: What the name of a variable looks like: small words, no run of digits as the number of a patient has.
 _NAME = re.compile(r"(?!.*[0-9]{3})[a-z][a-z0-9]{0,15}(_[a-z0-9]{1,15}){0,5}")
+_RANK = {name: place for place, name in enumerate(VARIABLES)}
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """One patient, valid: ``records`` one per vertebra with the patient's values repeated, ``notes`` what is odd.
 
-    ``given``: the variables that the caller stated, in the order of the request. ``ct``: code and level (None: the
-    whole scan) of what ``cemrisk ct`` warned of, each once.
+    ``given``: the variables that the caller stated, in the dictionary's order, so that a question gives one answer
+    however its keys are ordered. ``ct``: code and level (None: the whole scan) of what ``cemrisk ct`` warned of, each
+    once.
     """
 
     records: tuple[dict[str, Value], ...]
@@ -76,7 +78,7 @@ def read_question(body: Any) -> Question:
     ct = _ct_warnings(body.get("ct"), faults)
     if patient is not None:
         patient.setdefault("treated_count", len(vertebrae))
-    records = tuple({**(patient or {}), **(own or {})} for own, _ in vertebrae)
+    records = tuple(_in_order({**(patient or {}), **(own or {})}) for own, _ in vertebrae)
     notes = _judge(records, [unread | own for _, own in vertebrae], moment, faults)
     if faults:
         raise QuestionRejected(list(dict.fromkeys(faults)))
@@ -203,9 +205,16 @@ def _pointer(name: str, index: int) -> str:
     return f"/vertebrae/{index}/{name}" if own else f"/patient/{name}"
 
 
+def _in_order(record: dict[str, Value]) -> dict[str, Value]:
+    """The record in the dictionary's order: what is said of a question must not hang on the order of its keys."""
+    return dict(sorted(record.items(), key=lambda item: _RANK[item[0]]))
+
+
 def _given(body: Mapping[str, Any]) -> tuple[str, ...]:
     objects = (body["patient"], *body["vertebrae"])
-    return tuple(dict.fromkeys(name for facts in objects for name, value in facts.items() if value is not None))
+    return tuple(
+        sorted({name for facts in objects for name in facts if facts[name] is not None}, key=_RANK.__getitem__)
+    )
 
 
 def _unknown(name: str, pointer: str, known: tuple[str, ...]) -> Fault:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -108,6 +109,17 @@ def test_the_example_is_coherent(served: Shelf) -> None:
 @given(body=questions())
 def test_any_valid_question_has_a_coherent_answer(served: Shelf, body: dict[str, Any]) -> None:
     _check_coherence(_ask(body, served))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(body=questions())
+def test_the_order_of_keys_changes_nothing(served: Shelf, body: dict[str, Any]) -> None:
+    turned = {
+        **dict(reversed(body.items())),
+        "patient": dict(reversed(body["patient"].items())),
+        "vertebrae": [dict(reversed(one.items())) for one in body["vertebrae"]],
+    }
+    assert orjson.dumps(_ask(turned, served)) == orjson.dumps(_ask(body, served))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
