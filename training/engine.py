@@ -30,7 +30,7 @@ def _on_cores(tasks: Sequence[Task], workers: int) -> Iterator[tuple[int, Any]]:
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(_ONE_THREAD)  # inherited by the workers, which read it when NumPy is loaded
     try:
-        with ProcessPoolExecutor(min(workers, len(tasks)), get_context("spawn"), _end_with_parent) as pool:
+        with ProcessPoolExecutor(max(1, min(workers, len(tasks))), get_context("spawn"), _end_with_parent) as pool:
             futures = {pool.submit(function, *arguments): place for place, (function, arguments) in enumerate(tasks)}
             try:
                 for future in as_completed(futures):
