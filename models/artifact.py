@@ -94,12 +94,20 @@ class Card:
         return "postop" if MOMENT_OF[self.outcome] is Moment.POSTOP else "preop"
 
     @property
-    def notice(self) -> str:
-        """What every answer says about the model."""
+    def notices(self) -> tuple[str, ...]:
+        """What every answer says about the model: of its data, then whether its patients were too few.
+
+        Apart, so that an answer of two models says once what is true of both.
+        """
         notice = SYNTHETIC_NOTICE if self.data_status == "synthetic" else REGISTRY_NOTICE
         if not self.release_reason:
-            return notice
-        return f"{notice} {self.release.capitalize()}: {self.release_reason}."
+            return (notice,)
+        return notice, f"{self.release.capitalize()} ({self.outcome}): {self.release_reason}."
+
+    @property
+    def notice(self) -> str:
+        """All of ``notices`` as one text."""
+        return " ".join(self.notices)
 
 
 def canonical(value: Any) -> bytes:

@@ -102,7 +102,7 @@ def answer(question: Question, served: Mapping[Outcome, Served], request_id: str
         "moment": "preop" if before else "postop",
         "detection": question.detection,
         "data_status": "synthetic" if synthetic else "registry",
-        "notice": " ".join(dict.fromkeys(one.served.notice for one in asked)),
+        "notice": " ".join(dict.fromkeys(text for one in asked for text in one.served.notices)),
         "leakage": None if leaks is None else _leakage(leaks),
         "refracture": None if fractures is None else _refracture(fractures),
         "missing": [entry for one in asked for entry in _missing(one)],

@@ -247,7 +247,7 @@ def _card(outcome: str, served: Mapping[Outcome, Served]) -> dict[str, Any]:
 
 
 def _described(served: Served) -> dict[str, Any]:
-    return {**served.identity, "data_status": served.data_status, "notice": served.notice}
+    return {**served.identity, "data_status": served.data_status, "notice": " ".join(served.notices)}
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

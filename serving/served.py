@@ -51,7 +51,7 @@ class Served:
     reads: tuple[str, ...]
     identity: Mapping[str, Any]
     data_status: str
-    notice: str
+    notices: tuple[str, ...]
 
     @classmethod
     def of(cls, release: Release) -> Served:
@@ -79,7 +79,7 @@ class Served:
             reads,
             identity,
             card.data_status,
-            card.notice,
+            card.notices,
         )
 
     @property

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 SLOPE_LIMITS = (0.80, 1.25)
 OE_LIMITS = (0.85, 1.18)
 AUC_ALARM = 0.85
+#: What whoever is refused can do.
+WAY_OUT = "Train on more patients, or override the gate by naming the version: --force --why 'the reason'"
 _PATIENTS, _ROLE, _YES = "number of patients", "not a comparator", "yes"
 #: The horizon at which a refracture model is judged.
 SUFFIX = {"leakage": "", "refracture": "_m12", "refracture-postop": "_m12"}
@@ -84,6 +86,16 @@ def best_candidate(versions: list[Version]) -> Version | None:
     return min(passing, key=lambda v: v.metrics[f"log_loss{SUFFIX[v.outcome]}"], default=None)
 
 
+def refusal(version: Version) -> str:
+    """Which conditions of the gate a version fails, as an indented line."""
+    failed = [check for check in gate(version.outcome, version.metrics, version.role) if not check.passed]
+    return f"  version {version.version} ({version.learner}): {_listed(failed)}"
+
+
+def _listed(failed: list[Check]) -> str:
+    return "; ".join(f"{check.name} is {check.shown}, asked {check.asked}" for check in failed)
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The record of a promotion or a rollback."""
@@ -114,9 +126,8 @@ def promote(store: Store, outcome: str, number: str | None, *, force: bool = Fal
         checks = gate(outcome, version.metrics, version.role)
         failed = [check for check in checks if not check.passed]
         if failed and not force:
-            listed = "; ".join(f"{check.name} is {check.shown}, asked {check.asked}" for check in failed)
-            said = f"{outcome} version {version.version} does not pass the gate: {listed}"
-            raise GateRefused(f"{said}. See cemrisk compare")
+            said = f"{outcome} version {version.version} does not pass the gate: {_listed(failed)}"
+            raise GateRefused(f"{said}. {WAY_OUT}")
         return _decide(store, "promote", version, forced=bool(failed), why=why, checks=checks)
 
 
@@ -146,12 +157,15 @@ def _one_at_a_time(home: Path) -> Iterator[None]:
 
 
 def _challenger(store: Store, outcome: str) -> Version:
-    found = store.by_alias(outcome, "challenger")
-    if found is not None:
-        return found
-    if not store.versions(outcome):
+    challenger = store.by_alias(outcome, "challenger")
+    if challenger is not None:
+        return challenger
+    found = store.versions(outcome)
+    if not found:
         raise NotReady(f"nothing is trained for {outcome} yet: run {training_command(outcome)}")
-    raise GateRefused(f"no version of the last training of {outcome} passes the gate: see cemrisk compare")
+    last = [one for one in found if one.training_id == found[-1].training_id]
+    each = "\n".join(refusal(version) for version in last)
+    raise GateRefused(f"no version of the last training of {outcome} passes the gate:\n{each}\n{WAY_OUT}")
 
 
 def _decide(store: Store, action: str, version: Version, *, forced: bool, why: str, checks: list[Check]) -> Decision:

@@ -93,8 +93,9 @@ def score(
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
-    notices = {release.model.card.notice for release in releases.values() if release.model.card}
-    return Scored(len(prepared), sum(not case.usable for case in prepared), tuple(ignored), tuple(sorted(notices)))
+    cards = [release.model.card for release in releases.values() if release.model.card]
+    notices = tuple(dict.fromkeys(text for card in cards for text in card.notices))
+    return Scored(len(prepared), sum(not case.usable for case in prepared), tuple(ignored), notices)
 
 
 def _write(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from training.promote import AUC_ALARM, SUFFIX, Check, Decision, gate
+from training.promote import AUC_ALARM, SUFFIX, Check, Decision, gate, refusal
 from training.report.words import horizon
 
 if TYPE_CHECKING:
@@ -85,17 +85,10 @@ def training_text(report: Report) -> str:
             if found
             else "no version passes the gate, so none is proposed:"
         )
-        lines += [] if found else [_refusal(version) for version in trained.versions]
+        lines += [] if found else [refusal(version) for version in trained.versions]
         lines += [_alarm(version) for version in trained.versions if _raises_alarm(version)]
     lines += [f"\n{outcome} was not trained: {reason}" for outcome, reason in report.untrained.items()]
     return "\n".join(lines)
-
-
-def _refusal(version: Version) -> str:
-    """Which conditions of the gate a version fails."""
-    failed = [check for check in gate(version.outcome, version.metrics, version.role) if not check.passed]
-    listed = "; ".join(f"{check.name} is {check.shown}, asked {check.asked}" for check in failed)
-    return f"  version {version.version} ({version.learner}): {listed}"
 
 
 def _raises_alarm(version: Version) -> bool:

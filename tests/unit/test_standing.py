@@ -96,4 +96,4 @@ def test_the_notice_of_every_answer_says_that_the_patients_were_too_few() -> Non
     plain = Card("leakage", "logistic")
     assert "eleasable" not in replace(plain, release="releasable").notice
     excused = replace(plain, release="releasable with prior", release_reason="why")
-    assert excused.notice == f"{plain.notice} Releasable with prior: why."
+    assert excused.notice == f"{plain.notice} Releasable with prior (leakage): why."
