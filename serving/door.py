@@ -18,6 +18,8 @@ from serving.policy import ANYBODY, POLICY, PROBES, THIS_MACHINE, Caller, Role, 
 Recognise = Callable[[bytes, str], Caller | None]
 
 _LOOPBACK_NAMES = frozenset({b"localhost", b"[::1]"})
+#: A proxy that calls us by an address of this machine, as some do by themselves, often says so in one of these.
+_PASSED_ON = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"})
 
 
 class Refused(CemriskError):
@@ -127,13 +129,14 @@ def _require_this_machine(scope: MutableMapping[str, Any]) -> None:
     """The address that was reached and the name it was called by must be loopback's.
 
     A page of another site can point its own name to 127.0.0.1 and then ask from the user's browser; a proxy that
-    passes on its own name lets in the world. The name that they send gives both away.
+    passes on its own name lets in the world. The name that they send gives both away, as do headers of a proxy.
     """
     server = scope.get("server")
     host = next((value for name, value in scope["headers"] if name == b"host"), b"")
     name = host if host.endswith(b"]") else host.rpartition(b":")[0] or host
     if (
         server is None
+        or any(name in _PASSED_ON for name, _ in scope["headers"])
         or not _is_loopback(server[0])
         or not (_is_loopback(name.decode("latin-1")) or name in _LOOPBACK_NAMES)
     ):

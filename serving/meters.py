@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from features.build import PREDICTORS
@@ -37,6 +38,10 @@ class MeteredLog(QueryLog):
     async def keep(self, *answered: Answered) -> None:
         """As the log does; what could not be kept is not counted."""
         await super().keep(*answered)
+        with suppress(OSError):  # counts lie in files: a full disk must not cost an answer that was kept
+            self._count_all(answered)
+
+    def _count_all(self, answered: Iterable[Answered]) -> None:
         for one in answered:
             for labels in risks_of(one.answer):
                 self._risks(labels)

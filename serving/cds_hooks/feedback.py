@@ -77,7 +77,7 @@ def _entry(entry: Any, pointer: str, faults: list[Fault]) -> Feedback:
 
 def _utc(when: Any) -> str:
     found = moment(when)
-    return "" if found is None else found.astimezone(UTC).isoformat(timespec="seconds")
+    return "" if found is None else found.isoformat(timespec="seconds")
 
 
 def _reason(reason: Any) -> str | None:

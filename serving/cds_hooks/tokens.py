@@ -58,7 +58,7 @@ class Tokens:
         folder = self._ehr.home / FOLDER
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sweep(folder)
-        path = folder / hashlib.sha256(f"{issuer}\0{identifier}".encode()).hexdigest()
+        path = folder / hashlib.sha256(f"{issuer}\0{identifier}".encode(errors="surrogatepass")).hexdigest()
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except FileExistsError:
@@ -96,6 +96,7 @@ def verified(token: bytes, audience: str, settings: Settings) -> tuple[Client, d
         leeway=LEEWAY_SECONDS,
         options={"require": _REQUIRED},
     )
-    if int(claims["exp"]) > time.time() + LONGEST_SECONDS + LEEWAY_SECONDS:
+    ends = int(claims["exp"])
+    if ends - int(claims["iat"]) > LONGEST_SECONDS or ends > time.time() + LONGEST_SECONDS + LEEWAY_SECONDS:
         raise jwt.InvalidTokenError
     return client, claims

@@ -31,6 +31,8 @@ _LEVELS = VARIABLES["level"].choices
 _NEVER = datetime.min.replace(tzinfo=UTC)
 #: An age that was observed longer ago than this is another one by now.
 _AGE_DAYS = 180
+#: An operation further ahead is a slip of the pen; horizons that begin at it may even lie beyond the calendar.
+_AHEAD_DAYS = 3650
 #: When it was observed and, of one time, how good the code is (0 the best): a report names spine and hip together.
 _Rank = tuple[datetime, int]
 
@@ -86,7 +88,7 @@ def read_resources(resources: Iterable[tuple[str, Any]], today: date, settings: 
     patient = patients[0]
     found.subject = patient.reference
     about = [item for item in items if item.kind in _ABOUT and _is_his(item, patient, found)]
-    _orders([item for item in about if item.kind == "ServiceRequest"], found)
+    _orders([item for item in about if item.kind == "ServiceRequest"], found, today)
     found.operation = found.operation or today
     _observations([item for item in about if item.kind == "Observation"], found)
     _person(patient, found)
@@ -145,7 +147,7 @@ def planned_by(item: Item) -> Code | None:
     return codes.found(codes.AUGMENTATIONS, codings(order.get("code")))
 
 
-def _orders(orders: Sequence[Item], found: Mapped) -> None:
+def _orders(orders: Sequence[Item], found: Mapped, today: date) -> None:
     """The operation that is planned: where, what, when."""
     plans: dict[str, tuple[Any, Item]] = {}
     complete = True
@@ -155,8 +157,7 @@ def _orders(orders: Sequence[Item], found: Mapped) -> None:
             continue
         found.planned = True
         found.use(item)
-        when = item.resource.get("occurrenceDateTime") or at(item.resource, "occurrencePeriod", "start")
-        found.operation = found.operation or day(when)
+        found.operation = found.operation or _planned_day(item, found, today)
         sites = [_level(site) for site in objects(item.resource.get("bodySite"))]
         complete = complete and bool(sites) and None not in sites
         for level in filter(None, sites):
@@ -172,6 +173,14 @@ def _orders(orders: Sequence[Item], found: Mapped) -> None:
         found.question["vertebrae"].append({})
         found.take(f"/vertebrae/{index}/level", level, plans[level][1])
         found.take(f"/vertebrae/{index}/procedure", plans[level][0], plans[level][1])
+
+
+def _planned_day(item: Item, found: Mapped, today: date) -> date | None:
+    when = day(item.resource.get("occurrenceDateTime") or at(item.resource, "occurrencePeriod", "start"))
+    if when is not None and (when - today).days > _AHEAD_DAYS:
+        detail = "procedure: is planned for a day more than ten years ahead"
+        found.faults.append(Fault(f"{item.pointer}/occurrence", "above_limit", detail))
+    return when
 
 
 def _level(site: Any) -> str | None:

@@ -89,14 +89,14 @@ def day(value: Any) -> date | None:
 
 
 def moment(value: Any) -> datetime | None:
-    """A time, or the beginning of a day; without a zone it is taken as UTC's."""
+    """A time in UTC, or the beginning of a day; without a zone it is taken as UTC's; none outside the calendar."""
     if day(value) is None:
         return None
     try:
         found = datetime.fromisoformat(value)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def items_of(value: Any, pointer: str) -> Iterator[Item]:

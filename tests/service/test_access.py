@@ -148,6 +148,8 @@ FROM_OUTSIDE = {
     "digits that are a name": _scope(host=b"127.0.0.1.example"),
     "a proxy's name": _scope(host=b"cemrisk.hospital.example"),
     "no name": _scope(host=b""),
+    "a proxy that calls us by our address": _scope()
+    | {"headers": [(b"host", b"127.0.0.1"), (b"x-real-ip", b"1.2.3.4")]},
 }
 
 

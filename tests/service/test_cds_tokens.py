@@ -88,6 +88,7 @@ BAD: dict[str, Callable[[], str]] = {
     "expired": lambda: token(PATH, exp=_now(-60)),
     "no end": lambda: token(PATH, exp=None),
     "lives too long": lambda: token(PATH, exp=_now(3600)),
+    "lived too long": lambda: token(PATH, iat=_now(-400)),
     "from the future": lambda: token(PATH, iat=_now(120)),
     "no birth": lambda: token(PATH, iat=None),
     "no jti": lambda: token(PATH, jti=None),

@@ -274,6 +274,13 @@ def test_age_is_that_on_the_day_of_the_operation(born: str, age: int) -> None:
     assert read(PATIENT | {"birthDate": born}, order("L1")).question["patient"]["age_years"] == age
 
 
+def test_an_operation_beyond_the_calendar_is_a_fault() -> None:
+    for when in ("9999-06-01", "2040-01-01"):
+        found = read(PATIENT | {"birthDate": f"{int(when[:4]) - 70}-01-01"}, order("L1", occurrenceDateTime=when))
+        assert faults(found) == {"above_limit"}
+    assert not faults(read(PATIENT, order("L1", occurrenceDateTime="2028-01-01")))
+
+
 def test_orders_say_what_is_planned_and_where() -> None:
     lumbar, thoracic = order("L1", "T12"), order("T8", id="o2", code=(codes.CPT, "22513"))
     found = read(PATIENT, lumbar, thoracic)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,9 +13,12 @@ from hypothesis import strategies as st
 
 from features.build import Outcome
 from serving.answer import answer
-from serving.meters import RISK_EDGES, inputs_of, interval_of, model_lines, risks_of
+from serving.app import create_app
+from serving.meters import RISK_EDGES, MeteredLog, inputs_of, interval_of, model_lines, risks_of
 from serving.schema import read_question
 from serving.served import Served
+from tests.service import logged
+from tests.service.client import Client
 from tests.service.questions import EXAMPLE, levels, question
 
 
@@ -37,6 +42,15 @@ def test_inputs_are_counted_by_interval_choice_and_unknown() -> None:
     ages = [interval for (variable, interval), _ in counted.items() if variable == "age_years"]
     low, high = map(float, ages[0].split(" to "))
     assert len(ages) == 1 and low <= 73 < high and high - low > 5
+
+
+def test_counts_that_cannot_be_written_cost_no_answer(served: Mapping[Outcome, Served], tmp_path: Path) -> None:
+    def full(labels: tuple[str, ...]) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    log = MeteredLog("test", full, full)
+    log.begin(logged.settings(tmp_path))
+    assert Client(create_app(lambda: served, log=log)).post("/v1/risk", json=EXAMPLE).status_code == 200
 
 
 def test_risks_are_counted_by_outcome_and_horizon(served: Mapping[Outcome, Served]) -> None:
