@@ -68,7 +68,7 @@ def test_without_a_number_the_challenger_is_promoted(desk, capsys) -> None:
 def test_the_gate_refuses_by_its_own_exit_code_and_changes_nothing(desk, capsys) -> None:
     assert run("promote", "leakage", "3") == 15
     said = capsys.readouterr().err
-    assert "calibration slope is 1.600, asked 0.8 to 1.25" in said
+    assert "calibration slope is 1.6, asked 0.8 to 1.25" in said
     assert desk.aliases() == {"challenger": "1"}
     assert (desk.served(), desk.decisions()) == (None, [])
 
@@ -133,7 +133,7 @@ def test_without_a_challenger_the_gate_has_refused_them_all_and_says_why(desk, c
     desk.store.set_alias("leakage", "challenger", None)
     assert run("promote", "leakage") == 15
     said = capsys.readouterr().err
-    assert "  version 3 (logistic): calibration slope is 1.600, asked 0.8 to 1.25\n" in said
+    assert "  version 3 (logistic): calibration slope is 1.6, asked 0.8 to 1.25\n" in said
     assert "--force --why" in said
 
 
