@@ -8,7 +8,7 @@ import json
 import math
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -194,14 +194,30 @@ def _cell(record: Mapping[str, Value], name: str) -> str:
 def _as_text(summary: Mapping[str, Any]) -> str:
     lines = [
         f"values filled: {summary['filled']}; stated values kept where the scan differs: {summary['kept']}",
-        f"rows without a folder of images: {summary['rows_without_scan']}",
-        f"folders without a row (in order of name): {summary['folders_without_row']}",
-        f"rows rejected by the check: {summary['rows_rejected']}",
+        f"rows without a folder of images: {ranges(summary['rows_without_scan'])}",
+        f"folders without a row (in order of name): {ranges(summary['folders_without_row'])}",
+        f"rows rejected by the check: {ranges(summary['rows_rejected'])}",
     ]
     lines += [f"row {entry['row']} not filled: {entry['reason']}" for entry in summary["rows_withheld"]]
     lines += [f"folder {entry['folder']} rejected: {entry['reason']}" for entry in summary["folders_rejected"]]
-    lines += [f"row {entry['row']}: {entry['detail']}" for entry in summary["warnings"]]
+    lines += [f"row {entry['row']}: {_level(entry)}{entry['detail']}" for entry in summary["warnings"]]
     return "\n".join(lines)
+
+
+def _level(entry: Mapping[str, Any]) -> str:
+    return f"{entry['level']}: " if entry["level"] else ""
+
+
+def ranges(positions: Sequence[int]) -> str:
+    """Ascending positions, runs of them as ``5 to 836``, after their number; ``none`` if there are none."""
+    runs: list[list[int]] = []
+    for position in positions:
+        if runs and position == runs[-1][1] + 1:
+            runs[-1][1] = position
+        else:
+            runs.append([position, position])
+    said = ", ".join(str(low) if low == high else f"{low} to {high}" for low, high in runs)
+    return f"{len(positions)} ({said})" if positions else "none"
 
 
 def _write(text: str, out: Path | None) -> None:

@@ -69,7 +69,7 @@ class Joined:
             "rows_withheld": [{"row": r, "code": c, "reason": REASONS[c]} for r, c in self.rows_withheld],
             "folders_without_row": self.folders_without_row,
             "folders_rejected": [{"folder": n, "code": c, "reason": why} for n, c, why in self.folders_rejected],
-            "warnings": [{"row": row, "code": w["code"], "detail": w["detail"]} for row, w in self.warnings],
+            "warnings": [{"row": row} | w for row, w in self.warnings],
         }
 
 
