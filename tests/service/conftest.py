@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def served(home: Path) -> Mapping[Outcome, Served]:
 @pytest.fixture(scope="session")
 def service(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The service as a user starts it, ready."""
-    with running(home, tmp_path_factory.mktemp("service")) as found:
+    # Of its own, so that what it answers stands in no log that another test copies.
+    own = Path(shutil.copytree(home, tmp_path_factory.mktemp("serving") / "home"))
+    with running(own, tmp_path_factory.mktemp("service")) as found:
         found.wait_ready()
         yield found

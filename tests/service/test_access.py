@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -232,6 +233,7 @@ def _stop_and_resume(url: str, home: Path, ask: Callable[[], int]) -> None:
 def test_keys_and_switches_take_effect_in_all_workers_within_a_second(
     home: Path, tmp_path: Path, asking: Callable[[str, str], int]
 ) -> None:
+    home = Path(shutil.copytree(home, tmp_path / "home"))
     with running(home, tmp_path, workers=2) as service:
         service.wait_ready()
         assert len(service.workers()) == 2 and asking(service.url, "none at all") == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,7 +116,7 @@ print(json.dumps(sorted(sys.modules)))
 
 
 def test_no_value_and_no_identifier_reaches_the_log(home: Path, tmp_path: Path) -> None:
-    with running(home, tmp_path) as service:
+    with running(Path(shutil.copytree(home, tmp_path / "home")), tmp_path) as service:
         service.wait_ready()
         headers = {"X-Canary": "canary-header", "User-Agent": "canary-agent", "Content-Type": "application/json"}
         url = f"{service.url}/v1/risk?canary-query=1"
@@ -139,7 +140,7 @@ def test_no_value_and_no_identifier_reaches_the_log(home: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_cleanly_with_the_process_that_started_it(home: Path, tmp_path: Path, number: int) -> None:
-    with running(home, tmp_path) as service:
+    with running(Path(shutil.copytree(home, tmp_path / "home")), tmp_path) as service:
         service.wait_ready()
         workers = service.workers()
         assert service.stop(number) == 0
