@@ -10,6 +10,8 @@ export BENTOML_DO_NOT_TRACK := True
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 
+# Files of tests are shared out among so many processes; more only pay where there are more cores.
+TEST_PROCESSES ?= 2
 DEMO_PATIENTS ?= 5000
 DEMO := $(or $(CEMRISK_HOME),.cemrisk)/demo
 
@@ -36,7 +38,7 @@ demo: $(STAMP)  ## from a synthetic REDCap export to an explained risk over HTTP
 	@$(BIN)/python -m serving.ask --start
 
 test: $(STAMP)  ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 serve: $(STAMP)  ## the service on 127.0.0.1:3000
 	$(BIN)/cemrisk serve
