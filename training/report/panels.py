@@ -66,7 +66,7 @@ def calibration_panel(axes: Axes, models: Mapping[str, Evaluated]) -> None:
     axes.set_yticks([tick for tick in axes.get_xticks() if 0 <= tick <= limit + 1e-9])
     axes.set_title("Calibration", loc="left", fontsize=10.5, fontweight="bold")
     # On white, for a wide band may lie behind it.
-    axes.legend(loc="upper left", frameon=True, edgecolor="none", framealpha=0.85, fontsize=8.5)
+    axes.legend(loc="lower right", frameon=True, edgecolor="none", framealpha=0.85, fontsize=8.5)
 
 
 def _rug(axes: Axes, histogram: Mapping[str, Any], limit: float) -> None:
