@@ -47,12 +47,12 @@ class Tokens:
         except PyJWTError as error:
             logger.warning("a token of an EHR was refused: %s", type(error).__name__)
             return None
-        if not self._first_time(client.issuer, str(claims["jti"]), int(claims["exp"])):
+        if not self._first_time(client.issuer, str(claims["jti"])):
             logger.warning("a token of an EHR was refused: it came a second time")
             return None
         return Caller(f"ehr:{client.name}", frozenset({Role.ASK}))
 
-    def _first_time(self, issuer: str, identifier: str, expires: int) -> bool:
+    def _first_time(self, issuer: str, identifier: str) -> bool:
         """Remember the token; whether it was new. Making a file that must not exist is atomic between workers."""
         assert self._ehr.home is not None
         folder = self._ehr.home / FOLDER
@@ -63,18 +63,17 @@ class Tokens:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except FileExistsError:
             return False
-        os.utime(path, (expires, expires))
         return True
 
     def _sweep(self, folder: Path) -> None:
-        """Forget those that have expired."""
+        """Forget those that have expired: a token lives no longer than this from when it was first seen."""
         now = time.time()
         if now - self._swept_at < SWEEP_EVERY_SECONDS:
             return
         self._swept_at = now
         for path in folder.iterdir():
             with contextlib.suppress(FileNotFoundError):  # another worker sweeps too
-                if path.stat().st_mtime + 2 * LEEWAY_SECONDS < now:
+                if path.stat().st_mtime + LONGEST_SECONDS + 2 * LEEWAY_SECONDS < now:
                     path.unlink()
 
 
