@@ -40,6 +40,10 @@ class Limits:
         return cls(**{f.name: _positive(environment, VARIABLES[f.name], getattr(cls(), f.name)) for f in fields(cls)})
 
 
+#: Who waited as long as was said may ask, although sums of times are rounded; in questions.
+_ROUNDING = 1e-9
+
+
 class Limited(CemriskError):
     """Asked too much; ``Retry-After`` says in how many seconds it is worth trying again."""
 
@@ -78,8 +82,9 @@ class Meter:
         left, since = self._left.get(key_id, (limits.burst, now))
         left = min(limits.burst, left + (now - since) * limits.questions_per_second)
         short = questions - left
-        self._left[key_id] = (left if short > 0 else left - questions, now)
-        if short > 0:
+        refused = short > _ROUNDING
+        self._left[key_id] = (left if refused else left - questions, now)
+        if refused:
             # More than the bucket holds can never be had at once; the time until it is full is all that can be said.
             seconds = min(short, limits.burst - left) / limits.questions_per_second
             raise Limited("too_many_questions", "this key asks more than it may; see Retry-After", seconds)
