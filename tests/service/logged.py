@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import multiprocessing
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,3 +70,24 @@ def verdict(place: LogSettings, keys: LogKeys, noted: Head | None = None) -> Ver
         return verify(store, keys.public, anchor, keys, noted)
     finally:
         store.close()
+
+
+class Kept:
+    """A query log that keeps what it is given where a test can see it."""
+
+    def __init__(self) -> None:
+        self.answered: list[Answered] = []
+
+    async def keep(self, *answered: Answered) -> None:
+        self.answered += answered
+
+
+def fill_from_two_processes(place: LogSettings, sizes: Sequence[int]) -> None:
+    """``fill`` by two processes at once, both of which must end well."""
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=fill, args=(place, sizes, 1000 * i)) for i in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+        assert writer.exitcode == 0

@@ -23,9 +23,10 @@ from serving.cds_hooks.cards import LONGEST_SUMMARY, REASONS, cards
 from serving.cds_hooks.clients import FILE, Ehr
 from serving.cds_hooks.discovery import HOOKS, SERVICE
 from serving.fhir.reading import items_of
-from serving.query_log import Answered, LogSettings, QueryLog
+from serving.query_log import LogSettings, QueryLog
 from serving.served import Served
 from tests.service.client import Client
+from tests.service.logged import Kept
 from tests.service.questions import EXAMPLE as QUESTION
 from tests.service.questions import question
 from tests.service.resources import PATIENT, bundle, condition, observation, order, prefetched, quantity, resources_of
@@ -33,16 +34,6 @@ from tests.trained import at_home
 
 PATH = f"/cds-services/{SERVICE}"
 INSTANCE = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"
-
-
-class Kept:
-    """A query log that keeps what it is given where a test can see it."""
-
-    def __init__(self) -> None:
-        self.answered: list[Answered] = []
-
-    async def keep(self, *answered: Answered) -> None:
-        self.answered += answered
 
 
 @pytest.fixture

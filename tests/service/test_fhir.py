@@ -14,10 +14,10 @@ from features.build import Outcome
 from serving.app import create_app
 from serving.fhir.openapi import EXAMPLE
 from serving.fhir.operation_outcome import expression
-from serving.query_log import Answered
 from serving.served import Served
 from tests.service import fhir_validator
 from tests.service.client import Client
+from tests.service.logged import Kept
 from tests.service.questions import EXAMPLE as QUESTION
 from tests.service.questions import question
 from tests.service.resources import OPERATION, PATIENT, bundle, observation, order, quantity, resources_of
@@ -25,16 +25,6 @@ from tests.service.resources import OPERATION, PATIENT, bundle, observation, ord
 PATH = "/fhir/$vertebral-augmentation-risk"
 FHIR = "application/fhir+json"
 VALIDATED = pytest.mark.skipif(not fhir_validator.INSTALLED, reason=fhir_validator.REASON)
-
-
-class Kept:
-    """A query log that keeps what it is given where a test can see it."""
-
-    def __init__(self) -> None:
-        self.answered: list[Answered] = []
-
-    async def keep(self, *answered: Answered) -> None:
-        self.answered += answered
 
 
 @pytest.fixture

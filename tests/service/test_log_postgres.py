@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,13 +51,7 @@ def _connect(url: str) -> pg8000.native.Connection:
 
 
 def test_one_log_of_several_processes(place: LogSettings) -> None:
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=logged.fill, args=(place, [1, 2, 3] * 5, 1000 * i)) for i in range(2)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(120)
-        assert writer.exitcode == 0
+    logged.fill_from_two_processes(place, [1, 2, 3] * 5)
     verdict = logged.verdict(place, read_keys(place.key))
     assert (verdict.faults, verdict.records, verdict.commits) == ([], 60, 30)
 

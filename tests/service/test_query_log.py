@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import resource
 import sqlite3
 import time
@@ -152,13 +151,7 @@ def test_a_key_is_made_once_and_read_by_its_owner_only(tmp_path: Path) -> None:
 
 def test_several_processes_write_one_chain(tmp_path: Path) -> None:
     place = logged.settings(tmp_path)
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=logged.fill, args=(place, [1, 2] * 15, 1000 * i)) for i in range(2)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(120)
-        assert writer.exitcode == 0
+    logged.fill_from_two_processes(place, [1, 2] * 15)
     verdict = logged.verdict(place, read_keys(place.key))
     assert (verdict.faults, verdict.records, verdict.commits) == ([], 90, 60)
 
