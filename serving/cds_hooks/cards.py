@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from features.dictionary import VARIABLES
 from serving.fhir.risk_assessment import OUTCOME
 from serving.problem import Fault
 from serving.served import EXPLAINED
@@ -30,8 +31,12 @@ _MARKS = {"synthetic": "Simulated data, not for clinical use"}
 _ROUTES = {"B": "basivertebral vein", "S": "segmental vein", "C": "cortical defect", "D": "disc"}
 
 
-def cards(answer: Mapping[str, Any], base_url: str, notes: Sequence[str]) -> list[Json]:
-    """The cards of an answer of ``/v1/risk``; ``notes``: what was left out of what the EHR sent."""
+def cards(answer: Mapping[str, Any], base_url: str | None, notes: Sequence[str]) -> list[Json]:
+    """The cards of an answer of ``/v1/risk``; ``notes``: what was left out of what the EHR sent.
+
+    ``base_url``: where people reach the service; without it a card links nowhere. The name by which a caller
+    addressed the service is not asked: whoever calls can write there what he likes.
+    """
     found = []
     if answer["leakage"]:
         found.append(_leakage(answer, base_url, notes))
@@ -40,7 +45,7 @@ def cards(answer: Mapping[str, Any], base_url: str, notes: Sequence[str]) -> lis
     return found
 
 
-def refusal_card(faults: Sequence[Fault], base_url: str) -> Json:
+def refusal_card(faults: Sequence[Fault], base_url: str | None) -> Json:
     """Instead of an answer: which data stand in its way. No value, as everywhere."""
     scope = {fault.code for fault in faults} == {"out_of_scope"}
     summary = "No risk estimate: the models do not know such a patient"
@@ -56,7 +61,7 @@ def refusal_card(faults: Sequence[Fault], base_url: str) -> Json:
     }
 
 
-def _leakage(answer: Mapping[str, Any], base_url: str, notes: Sequence[str]) -> Json:
+def _leakage(answer: Mapping[str, Any], base_url: str | None, notes: Sequence[str]) -> Json:
     found = answer["leakage"]
     ranked = sorted(found, key=lambda one: -one["risk"])
     risks = ", ".join(f"{one['level']} {_percent(one['risk'])}" for one in ranked)
@@ -75,7 +80,7 @@ def _leakage(answer: Mapping[str, Any], base_url: str, notes: Sequence[str]) -> 
     return _card("leakage", summary, warns, lines, answer, base_url, notes)
 
 
-def _refracture(answer: Mapping[str, Any], base_url: str, notes: Sequence[str]) -> Json:
+def _refracture(answer: Mapping[str, Any], base_url: str | None, notes: Sequence[str]) -> Json:
     found = answer["refracture"]
     rows = list(zip(found["horizons_months"], found["risk"], found["interval"], found["average"], strict=True))
     warns = found["interval"][EXPLAINED][0] > found["average"][EXPLAINED]
@@ -97,12 +102,12 @@ def _card(
     warns: bool,
     lines: Sequence[str],
     answer: Mapping[str, Any],
-    base_url: str,
+    base_url: str | None,
     notes: Sequence[str],
 ) -> Json:
     mark = _MARKS.get(answer["data_status"])
     model = answer["models"][outcome]
-    unknown = sorted({entry["variable"] for entry in answer["missing"] if entry["outcome"] == outcome})
+    unknown = sorted({VARIABLES[entry["variable"]].label for entry in answer["missing"] if entry["outcome"] == outcome})
     said = [entry["detail"] for entry in answer["warnings"] if entry["outcome"] in (None, outcome)]
     tail = [f"Not known: {', '.join(unknown)}."] if unknown else []
     tail += [f"- {one}" for one in dict.fromkeys([*said, *notes])]
@@ -115,13 +120,17 @@ def _card(
         "indicator": "warning" if warns else "info",
         "source": _source(base_url, outcome),
         "overrideReasons": [{"system": REASONS_SYSTEM, "code": c, "display": text} for c, text in REASONS.items()],
-        "links": [{"label": "Ask what another plan would change", "url": f"{base_url}/", "type": "absolute"}],
-    }
+    } | _links(base_url)
 
 
-def _source(base_url: str, outcome: str | None) -> Json:
-    source: Json = {"label": "cemrisk", "url": f"{base_url}/docs"}
+def _source(base_url: str | None, outcome: str | None) -> Json:
+    source: Json = {"label": "cemrisk"} | ({"url": f"{base_url}/docs"} if base_url else {})
     return source | ({"topic": {"system": OUTCOME, "code": outcome, "display": outcome}} if outcome else {})
+
+
+def _links(base_url: str | None) -> Json:
+    label = "Ask what another plan would change"
+    return {"links": [{"label": label, "url": f"{base_url}/", "type": "absolute"}]} if base_url else {}
 
 
 def _short(summary: str, mark: str) -> str:

@@ -43,7 +43,7 @@ def add_routes(app: FastAPI, provider: Provider, log: QueryLog | None) -> None:
     async def call(request: Request) -> Response:
         """Cards for a patient with an order of a vertebroplasty or kyphoplasty; none for any other patient."""
         asked = read_call(await json_of(request, BATCH_LIMIT_BYTES))
-        base_url = app.state.ehr.settings.base_url or str(request.base_url).rstrip("/")
+        base_url = app.state.ehr.settings.base_url
         found = await asyncio.to_thread(_read, asked)
         if not found.planned or not _concerns(asked):
             return json_response({"cards": []})

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import cemrisk
 from features.build import Outcome
+from features.dictionary import VARIABLES
 from serving.app import create_app
 from serving.cds_hooks import feedback
 from serving.cds_hooks.cards import LONGEST_SUMMARY, REASONS, cards
@@ -33,6 +34,7 @@ from tests.service.resources import PATIENT, bundle, condition, observation, ord
 from tests.trained import at_home
 
 PATH = f"/cds-services/{SERVICE}"
+ADDRESS = "https://cemrisk.hospital.example"
 INSTANCE = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"
 
 
@@ -61,7 +63,7 @@ def require_cards(found: httpx.Response) -> list[dict[str, Any]]:
         assert 0 < len(card["summary"]) < 140 and "\n" not in card["summary"]
         assert card["indicator"] in ("info", "warning")
         assert str(uuid.UUID(card["uuid"])) == card["uuid"]
-        assert card["source"]["label"] and re.match(r"https?://", card["source"]["url"])
+        assert card["source"]["label"] and re.match(r"https?://", card["source"].get("url", ADDRESS))
         for link in card.get("links", []):
             assert link.keys() == {"label", "url", "type"} and link["type"] == "absolute"
             assert re.match(r"https?://", link["url"])
@@ -240,9 +242,25 @@ def test_what_an_ehr_adds_is_passed_over(client: Client) -> None:
 
 
 def test_the_address_of_the_service_stands_in_links(client: Client, tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text('base_url = "https://cemrisk.hospital.example/"\n')
-    shown = require_cards(client.post(PATH, json=view(*resources_of(QUESTION))))
-    assert {card["links"][0]["url"] for card in shown} == {"https://cemrisk.hospital.example/"}
+    (tmp_path / FILE).write_text(f'base_url = "{ADDRESS}/"\n')
+    shown = require_cards(client.post(PATH, json=view(*resources_of(QUESTION)), headers={"host": "evil.example"}))
+    assert {card["links"][0]["url"] for card in shown} == {f"{ADDRESS}/"}
+    assert {card["source"]["url"] for card in shown} == {f"{ADDRESS}/docs"}
+
+
+@pytest.mark.parametrize("age", [73, 20], ids=["an answer", "a refusal"])
+def test_the_name_that_a_caller_uses_never_becomes_a_link(client: Client, age: int) -> None:
+    born = PATIENT | {"birthDate": f"{2026 - age}-01-01"}
+    names = {"host": "evil.example", "x-forwarded-host": "evil.example", "origin": "https://evil.example"}
+    found = client.post(PATH, json=view(born, order("L1")), headers=names)
+    assert all("links" not in card and "url" not in card["source"] for card in require_cards(found))
+    assert "http" not in found.text and "evil" not in found.text
+
+
+def test_what_is_not_known_is_named_in_words(client: Client) -> None:
+    leak, _ = require_cards(client.post(PATH, json=view(PATIENT, order("L1"))))
+    [line] = [line for line in leak["detail"].splitlines() if line.startswith("Not known: ")]
+    assert VARIABLES["hu_l1"].label in line and "_" not in line
 
 
 def _said(**change: Any) -> dict[str, Any]:
