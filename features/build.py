@@ -8,6 +8,7 @@ patient alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -236,25 +237,34 @@ def build(
     refuse_look_ahead(predictors, moment)
     count = rows_of(columns)
     who = np.zeros(count, dtype=np.intp) if patient is None else patient
-    source: dict[str, NDArray[np.generic]] = dict(columns)
-    if outcome == "leakage":
-        source["detection"] = _detection_codes(detection, count)
-    by_row = [predictor.make(source) for predictor in predictors]
     names = tuple(predictor.name for predictor in predictors)
     if outcome == "leakage":
-        return Matrix(names, np.column_stack(by_row), who)
-    pooled = pool_patients(by_row, [predictor.pool for predictor in predictors], who)
+        return Matrix(names, derive({**columns, "detection": detection_codes(detection, count)}, predictors), who)
+    pooled = pool_patients(derive(columns, predictors), predictors, who)
     return Matrix(names, pooled, np.arange(len(pooled)))
 
 
-def refuse_look_ahead(predictors: tuple[Predictor, ...], moment: Moment) -> None:
+def derive(columns: Columns, predictors: Sequence[Predictor]) -> Floats:
+    """What each predictor says of each row, shape (rows, predictors), nothing pooled; NaN where unknown.
+
+    ``columns`` as ``build`` takes them; for leakage the codes of ``detection`` stand among them.
+    """
+    values = np.full((rows_of(columns), len(predictors)), np.nan)
+    for place, predictor in enumerate(predictors):
+        if not predictor.reads or not columns.keys().isdisjoint(predictor.reads):
+            values[:, place] = predictor.make(columns)
+    return values
+
+
+def refuse_look_ahead(predictors: Sequence[Predictor], moment: Moment) -> None:
     """Raise if one of the predictors becomes known only after the moment at which the model is asked."""
     late = [predictor.name for predictor in predictors if predictor.known_at > moment]
     if late:
         raise UsageError(f"known only after the moment of the question ({moment.name.lower()}): {', '.join(late)}")
 
 
-def _detection_codes(detection: str | Floats | None, count: int) -> Floats:
+def detection_codes(detection: str | Floats | None, count: int) -> Floats:
+    """The column ``detection``, shape (count,), from what ``build`` takes for it."""
     if isinstance(detection, str):
         return np.full(count, DETECTION_CODES[detection])
     if detection is None:
@@ -262,21 +272,30 @@ def _detection_codes(detection: str | Floats | None, count: int) -> Floats:
     return np.asarray(detection, dtype=float)
 
 
-def pool_patients(by_row: list[Floats], pools: list[Pool], patient: NDArray[np.intp]) -> Floats:
+def pool_patients(values: Floats, predictors: Sequence[Predictor], patient: NDArray[np.intp]) -> Floats:
     """One row per patient, in order of first appearance, from the rows of his vertebrae; shape (patients, columns)."""
-    if (patient[1:] > patient[:-1]).all():  # one vertebra each, the commonest question: nothing to pool
-        return np.column_stack(by_row)
+    step = np.diff(patient)
+    if (step > 0).all():  # one vertebra each, the commonest question: nothing to pool
+        return values
+    if (step < 0).any():
+        together = _by_appearance(patient)
+        values, step = values[together], np.diff(patient[together])
+    starts = np.r_[0, np.flatnonzero(step) + 1]
+    pooled = values[starts]
+    for pool in dict.fromkeys(predictor.pool for predictor in predictors if predictor.pool != "first"):
+        places = [place for place, predictor in enumerate(predictors) if predictor.pool == pool]
+        pooled[:, places] = _pool(values[:, places], pool, starts)
+    return pooled
+
+
+def _by_appearance(patient: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The rows, each patient's together, the patients in order of first appearance."""
     _, first, code = np.unique(patient, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))
-    order = np.argsort(rank[code], kind="stable")
-    starts = np.r_[0, np.flatnonzero(np.diff(rank[code][order])) + 1] if len(order) else np.zeros(0, dtype=np.intp)
-    return np.column_stack([_pool(values[order], pool, starts) for values, pool in zip(by_row, pools, strict=True)])
+    return np.argsort(first[code], kind="stable")
 
 
 def _pool(values: Floats, pool: Pool, starts: NDArray[np.intp]) -> Floats:
     """Pool each patient's run of rows. An unknown among them leaves open what it could change, and only that."""
-    if pool == "first":
-        return values[starts]
     if pool == "sum":
         return np.add.reduceat(values, starts)
     if pool == "any":  # one vertebra that has it settles the matter, otherwise an unknown one leaves it open

@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 
 from features import bone_quality, cement
 from features.after_surgery import LANDMARK_DAY
-from features.build import PREDICTORS, Matrix, Outcome, build, outcomes_at
-from features.derived import Columns
+from features.build import Outcome, outcomes_at
 from features.dictionary import VARIABLES, Moment
 from features.errors import NotReady
 from features.outcome import CAUSES, ROUTES
-from features.records import to_columns
 from models import explain as explaining
 from models.calibrate import unlink
 from models.interface import Explanation, Margins
@@ -28,11 +26,11 @@ from models.interval import interval, paired_difference
 from serving.scenarios import (
     Rows,
     Scenario,
-    by_patient,
-    by_vertebra,
+    Treated,
     column_value,
     is_unplaced,
     plan_changes,
+    rows_of,
     unknown_values,
 )
 from serving.schema import Question
@@ -51,7 +49,6 @@ from serving.wording import (
 Floats = NDArray[np.float64]
 Json = dict[str, Any]
 
-READ_BY_ROW = tuple(name for predictor in PREDICTORS["leakage"] for name in predictor.reads)
 #: Read by the rules of scope, though by no model: stating them is not in vain.
 READ_BY_RULES = frozenset({"age_years", "sex", "level", "malignancy", "of_type"})
 
@@ -87,13 +84,11 @@ def answer(question: Question, served: Mapping[Outcome, Served], request_id: str
     if not served:
         what = "model" if before else "model for questions after surgery"
         raise NotReady(f"no {what} has been released; train and promote one")
-    columns = to_columns(question.records, _reads(served))
     outcome: Outcome = "refracture" if before else "refracture-postop"
     leakage, refracture = served.get("leakage"), served.get(outcome)
-    by_row = _by_row(question, columns, outcome)
-    leaks = None if leakage is None else _ask(question, leakage, columns, by_row, by_row)
-    pooled = build(columns, outcome, moment=question.moment)
-    fractures = None if refracture is None else _ask(question, refracture, columns, by_row, pooled)
+    treated = Treated.of(question.records, question.moment, question.detection)
+    leaks = None if leakage is None else _ask(question, leakage, treated)
+    fractures = None if refracture is None else _ask(question, refracture, treated)
     asked = [one for one in (leaks, fractures) if one is not None]
     synthetic = any(one.served.data_status == "synthetic" for one in asked)
     return {
@@ -106,34 +101,18 @@ def answer(question: Question, served: Mapping[Outcome, Served], request_id: str
         "leakage": None if leaks is None else _leakage(leaks),
         "refracture": None if fractures is None else _refracture(fractures),
         "missing": [entry for one in asked for entry in _missing(one)],
-        "warnings": _warnings(question, columns, asked, served),
+        "warnings": _warnings(question, treated.columns, asked, served),
         "models": {one.served.section: one.served.identity for one in asked},
     }
 
 
-def _by_row(question: Question, columns: Columns, outcome: Outcome) -> Matrix:
-    """A row for each vertebra, which tells at which of them something is unknown; leaks aside after it."""
-    if question.moment is Moment.PLANNED:
-        return build(columns, "leakage", detection=question.detection)
-    return build(columns, outcome, moment=question.moment, patient=np.arange(len(question.records)))
-
-
-def _reads(served: Mapping[Outcome, Served]) -> tuple[str, ...]:
-    """The variables that the models asked are made from, and those that tell of vertebrae what pooling hides."""
-    return tuple(dict.fromkeys((*READ_BY_ROW, *(name for one in served.values() for name in one.reads))))
-
-
-def _ask(question: Question, served: Served, columns: Columns, by_row: Matrix, matrix: Matrix) -> _Asked:
+def _ask(question: Question, served: Served, treated: Treated) -> _Asked:
     """Put all scenarios of one outcome into one matrix and ask the champion."""
-    count = len(question.records)
-    plans = plan_changes(served, question.records, by_row)
-    scenarios = plans + unknown_values(served, by_row, matrix, question.records)
-    if served.outcome == "leakage":
-        rows = by_vertebra(columns, count, scenarios, question.detection)
-    else:
-        rows = by_patient(served.outcome, columns, count, scenarios)
+    plans = plan_changes(served, treated)
+    scenarios = plans + unknown_values(served, treated)
+    rows = rows_of(served.outcome, treated, scenarios)
     first = int(np.searchsorted(rows.owner, len(plans)))  # refits are asked only where an interval is shown
-    prepared = served.prepare(rows.matrix.values)
+    prepared = served.prepare(rows.values)
     margins = served.margins(prepared[:first], True)
     totals = served.totals(served.model, margins)
     if first < len(prepared):
@@ -197,7 +176,7 @@ def _risks_and_intervals(asked: _Asked) -> tuple[Floats, Floats]:
 def _by_learner(asked: _Asked) -> tuple[dict[str, Floats], dict[str, Margins]]:
     """For each learner of the training the patient's own risks (rows, horizons), and its linear predictors."""
     served, own = asked.served, asked.own
-    values = asked.rows.matrix.values[:own]
+    values = asked.rows.values[:own]
     risks, margins = {}, {}
     for learner, model in served.release.models.items():
         champion = learner == served.release.champion
@@ -223,7 +202,7 @@ def _explained(asked: _Asked) -> Explanation:
 
 def _explanation_json(asked: _Asked, explained: Explanation, row: int, records: Sequence[Any]) -> Json:
     """The contributions to one row, the largest first."""
-    values = asked.rows.matrix.values[row].tolist()
+    values = asked.rows.values[row].tolist()
     contributions = explained.contributions[row].tolist()
     entries = []
     for predictor, value, contribution in zip(asked.served.predictors, values, contributions, strict=True):
@@ -251,14 +230,14 @@ def _what_ifs(asked: _Asked, risk: Floats, bounds: Floats) -> list[tuple[Json, i
     before = rows.vertebra[changed]
     difference = risk[changed] - risk[before]
     paired = paired_difference(scale, asked.spread[before], asked.spread[changed], difference)
-    unknown = np.isnan(rows.matrix.values[changed])
+    unknown = np.isnan(rows.values[changed])
     column_of = {predictor.variable: column for column, predictor in enumerate(asked.served.predictors)}
     found = []
     for place, row in enumerate(changed.tolist()):
         scenario = asked.scenarios[rows.owner[row]]
         if unknown[place, column_of[scenario.variable]]:  # a sum with an unknown vertebra: the change cannot show
             continue
-        level = None if scenario.index is None else asked.question.levels[scenario.index]
+        level = None if scenario.vertebra is None else asked.question.levels[scenario.vertebra]
         entry = {
             "variable": scenario.variable,
             "level": level,
@@ -290,7 +269,7 @@ def _missing(asked: _Asked) -> list[Json]:
     ranges: dict[tuple[str, int | None, int], tuple[float, float]] = {}
     for value, owner, vertebra in zip(risk, rows.owner[first:].tolist(), rows.vertebra[first:].tolist(), strict=True):
         scenario = asked.scenarios[owner]
-        key = (scenario.variable, scenario.index, vertebra)
+        key = (scenario.variable, scenario.vertebra, vertebra)
         low, high = ranges.get(key, (value, value))
         ranges[key] = (min(low, value), max(high, value))
     widest: dict[tuple[str, int | None], tuple[float, float]] = {}
@@ -333,7 +312,7 @@ def _warnings(
 
 def _outside_range(asked: _Asked) -> list[Json]:
     served = asked.served
-    values = asked.rows.matrix.values[: asked.own]
+    values = asked.rows.values[: asked.own]
     outside = np.argwhere((values < served.low) | (values > served.high))
     found = []
     for row, column in outside.tolist():

@@ -6,18 +6,28 @@ patient's own, all in one matrix: a what-if can never be computed in another way
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.build import MOMENT_OF, PROCEDURE_CODES, Matrix, Outcome, Predictor, build
+from features.build import (
+    MOMENT_OF,
+    PREDICTORS,
+    PROCEDURE_CODES,
+    Outcome,
+    Predictor,
+    derive,
+    detection_codes,
+    outcomes_at,
+    pool_patients,
+)
 from features.derived import Columns
 from features.dictionary import VARIABLES, Moment, Value
-from features.records import NUMERIC_KINDS
+from features.records import NUMERIC_KINDS, to_columns
 from serving.served import Served
 
 Floats = NDArray[np.float64]
@@ -37,20 +47,69 @@ STILL_OPEN_AFTER_SURGERY = frozenset({"anti_osteoporosis_plan"})
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
-    """One variable at another value. ``index``: the vertebra, None for what the patient has only one of."""
+class _Table:
+    """All that the models of a moment read of a vertebra: each predictor once, and where it stands."""
+
+    predictors: tuple[Predictor, ...]
+    reads: tuple[str, ...]
+    place: Mapping[str, int]
+
+    @classmethod
+    def at(cls, moment: Moment) -> _Table:
+        known = {p.name: p for outcome in outcomes_at(moment) for p in PREDICTORS[outcome]}
+        reads = dict.fromkeys(name for predictor in known.values() for name in predictor.reads)
+        return cls(tuple(known.values()), tuple(reads), {name: place for place, name in enumerate(known)})
+
+    def places(self, predictors: Sequence[Predictor]) -> NDArray[np.intp]:
+        return np.array([self.place[predictor.name] for predictor in predictors])
+
+
+_TABLES = {moment: _Table.at(moment) for moment in dict.fromkeys(MOMENT_OF.values())}
+#: Which columns of its moment's table each outcome has, in the order of its matrix.
+_PLACES = {outcome: _TABLES[MOMENT_OF[outcome]].places(predictors) for outcome, predictors in PREDICTORS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Treated:
+    """The vertebrae treated together as they are, not yet pooled.
+
+    ``values``: (vertebrae, predictors of the moment). ``unknown``: the same places, by predictor and vertebra.
+    """
+
+    records: Sequence[Record]
+    columns: Columns
+    table: _Table
+    values: Floats
+    unknown: list[list[bool]]
+
+    @classmethod
+    def of(cls, records: Sequence[Record], moment: Moment, detection: str) -> Treated:
+        """``detection``: how leaks will be looked for."""
+        table = _TABLES[moment]
+        columns = to_columns(records, table.reads)
+        columns["detection"] = detection_codes(detection, len(records))
+        values = derive(columns, table.predictors)
+        return cls(records, columns, table, values, np.isnan(values).T.tolist())
+
+    def value(self, predictor: Predictor, vertebra: int) -> float:
+        """NaN if unknown."""
+        return float(self.values[vertebra, self.table.place[predictor.name]])
+
+
+class Scenario(NamedTuple):
+    """One variable at another value. ``vertebra``: its place, None for what the patient has only one of."""
 
     variable: str
     value: Value
     was: Value | None
-    index: int | None
+    vertebra: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A matrix of scenarios; ``owner``: the scenario of each row, -1 for the patient unchanged; ``vertebra``: index."""
+    """The matrix of a model; ``owner``: the scenario of each row, -1 for the patient unchanged; ``vertebra``: index."""
 
-    matrix: Matrix
+    values: Floats
     owner: NDArray[np.intp]
     vertebra: NDArray[np.intp]
 
@@ -63,17 +122,32 @@ def column_value(predictor: Predictor, value: float, records: Sequence[Record]) 
     """
     if value != value and not any(is_unplaced(predictor.variable, record) for record in records):
         return None
-    if predictor.levels:
-        return predictor.levels[int(value)]
-    variable = VARIABLES[predictor.variable]
-    if variable.kind in ("number", "integer"):
-        return int(value) if variable.kind == "integer" else value
-    if variable.kind == "ordinal":
-        return variable.choices[int(value)]
-    if variable.kind == "flag":
-        return value == 1
-    stated: list[Value] = list(dict.fromkeys(r[variable.name] for r in records if r.get(variable.name) is not None))
+    in_words = _IN_WORDS[predictor.name]
+    if in_words is not None:
+        return in_words(value)
+    name = predictor.variable
+    stated: list[Value] = list(dict.fromkeys(r[name] for r in records if r.get(name) is not None))
     return stated[0] if len(stated) == 1 else (stated or None)
+
+
+def _in_words(predictor: Predictor) -> Callable[[float], Value] | None:
+    """How a known value of the matrix is said; None where only the records tell the word that was stated."""
+    variable = VARIABLES.get(predictor.variable)
+    if predictor.levels:
+        return lambda value: predictor.levels[int(value)]
+    if variable is None:
+        return None
+    choices = variable.choices
+    ways: dict[str, Callable[[float], Value]] = {
+        "integer": int,
+        "number": float,
+        "ordinal": lambda value: choices[int(value)],
+        "flag": lambda value: value == 1,
+    }
+    return ways.get(variable.kind)
+
+
+_IN_WORDS = {p.name: _in_words(p) for predictors in PREDICTORS.values() for p in predictors}
 
 
 def is_unplaced(variable: str, record: Record) -> bool:
@@ -81,30 +155,36 @@ def is_unplaced(variable: str, record: Record) -> bool:
     return variable == "procedure" and record.get(variable) not in (None, *PROCEDURE_CODES)
 
 
-def plan_changes(served: Served, records: Sequence[Record], matrix: Matrix) -> list[Scenario]:
-    """Every other state of each planned variable that the model uses. ``matrix``: rows of the vertebrae, or one row.
-
-    After surgery only what can still be decided is among them.
-    """
-    before = served.moment is Moment.PLANNED
-    usable = [p for p in served.predictors if before or p.variable in STILL_OPEN_AFTER_SURGERY]
-    return [scenario for p in usable for scenario in _changes_of(p, records, matrix)]
+def plan_changes(served: Served, treated: Treated) -> list[Scenario]:
+    """Every other state of each planned variable that the model uses; after surgery only of what is still open."""
+    return [scenario for predictor in _PLANNED[served.outcome] for scenario in _changes_of(predictor, treated)]
 
 
-def _changes_of(predictor: Predictor, records: Sequence[Record], matrix: Matrix) -> Iterator[Scenario]:
+def _is_open(predictor: Predictor, outcome: Outcome) -> bool:
+    """Whether the predictor is a decision that still can be taken when the model is asked."""
+    if MOMENT_OF[outcome] is not Moment.PLANNED and predictor.variable not in STILL_OPEN_AFTER_SURGERY:
+        return False
     variable = VARIABLES[predictor.variable]
-    if variable.known_at is not Moment.PLANNED or variable.derived:
-        return
-    places = (None,) if variable.scope == "patient" else range(len(records))
-    for index in places:
-        record = records[index or 0]
-        if is_unplaced(variable.name, record):  # a change from what the models cannot tell would be one from unknown
+    return variable.known_at is Moment.PLANNED and not variable.derived
+
+
+_PLANNED = {
+    outcome: tuple(predictor for predictor in predictors if _is_open(predictor, outcome))
+    for outcome, predictors in PREDICTORS.items()
+}
+
+
+def _changes_of(predictor: Predictor, treated: Treated) -> Iterator[Scenario]:
+    name = predictor.variable
+    of_patient = VARIABLES[name].scope == "patient"
+    for index, record in enumerate(treated.records[:1] if of_patient else treated.records):
+        if is_unplaced(name, record):  # a change from what the models cannot tell would be one from unknown
             continue
-        now = record.get(variable.name)
+        now = record.get(name)
         if predictor.levels:  # the state counts, whether it was stated or follows from stage or product
-            now = column_value(predictor, matrix[predictor.name][index or 0], records)  # type: ignore[assignment]
-        for value in _alternatives(variable.name, now):
-            yield Scenario(variable.name, value, now, index)
+            now = column_value(predictor, treated.value(predictor, index), ())  # type: ignore[assignment]
+        for value in _alternatives(name, now):
+            yield Scenario(name, value, now, None if of_patient else index)
 
 
 def _alternatives(name: str, now: Value | None) -> list[Value]:
@@ -120,66 +200,78 @@ def _alternatives(name: str, now: Value | None) -> list[Value]:
     return [now + step for step in VOLUME_STEPS_ML if low <= now + step <= high]
 
 
-def unknown_values(served: Served, by_row: Matrix, matrix: Matrix, records: Sequence[Record]) -> list[Scenario]:
-    """For each predictor that is unknown the values that it could have.
+def unknown_values(served: Served, treated: Treated) -> list[Scenario]:
+    """For each predictor that is unknown the values that it could have; what was stated is not missing.
 
-    ``matrix``: what the model reads; ``by_row``: a matrix with a row for each vertebra, which tells at which of them a
-    vertebra's variable is unknown, even where pooling over the vertebrae hides it. What was stated is not missing.
+    A vertebra's variable is asked for at each vertebra where it is unknown, even where pooling would hide the gap.
     """
-    gaps = dict(zip(matrix.columns, np.isnan(matrix.values).T, strict=True))
-    gaps |= {name: gap for name, gap in zip(by_row.columns, np.isnan(by_row.values).T, strict=True) if name in gaps}
     found = []
-    for predictor, values in zip(served.predictors, served.possible, strict=True):
-        gap = gaps[predictor.name]
-        if gap.any():
-            own = VARIABLES[predictor.variable].scope == "vertebra" and len(gap) == len(records)
-            open_at: list[int | None] = [*np.flatnonzero(gap).tolist()] if own else [None]
-            places = [index for index in open_at if not is_unplaced(predictor.variable, records[index or 0])]
+    for predictor, place, values in zip(served.predictors, _PLACES[served.outcome], served.possible, strict=True):
+        gap = treated.unknown[place]
+        if True in gap:
+            own = VARIABLES[predictor.variable].scope == "vertebra"
+            open_at = [index for index, unknown in enumerate(gap) if unknown] if own else [None]
+            places = [index for index in open_at if not is_unplaced(predictor.variable, treated.records[index or 0])]
             found += [Scenario(predictor.variable, value, None, index) for index in places for value in values]
     return found
 
 
-def by_vertebra(columns: Columns, count: int, scenarios: Sequence[Scenario], detection: str) -> Rows:
-    """Leakage: the patient's ``count`` vertebrae, then for each scenario the vertebrae that it touches."""
+def rows_of(outcome: Outcome, treated: Treated, scenarios: Sequence[Scenario]) -> Rows:
+    """The patient and each scenario, as the model of the outcome reads them."""
+    return _by_vertebra(treated, scenarios) if outcome == "leakage" else _by_patient(outcome, treated, scenarios)
+
+
+def _by_vertebra(treated: Treated, scenarios: Sequence[Scenario]) -> Rows:
+    """Leakage: the patient's vertebrae, then for each scenario the vertebrae that it touches."""
+    count = len(treated.records)
     owner, vertebra = [-1] * count, list(range(count))
-    places: list[range] = []
+    spans = []
     for number, scenario in enumerate(scenarios):
-        touched = range(count) if scenario.index is None else (scenario.index,)
-        places.append(range(len(owner), len(owner) + len(touched)))
+        touched = range(count) if scenario.vertebra is None else (scenario.vertebra,)
+        spans.append(slice(len(owner), len(owner) + len(touched)))
         owner += [number] * len(touched)
         vertebra += touched
     taken = np.array(vertebra)
-    matrix = build(_edited(columns, taken, scenarios, places), "leakage", detection=detection)
-    return Rows(matrix, np.array(owner), taken)
+    return Rows(_derived("leakage", treated, taken, scenarios, spans), np.array(owner), taken)
 
 
-def by_patient(outcome: Outcome, columns: Columns, count: int, scenarios: Sequence[Scenario]) -> Rows:
-    """Refracture, before or after surgery: the patient, then each scenario again with all ``count`` vertebrae."""
-    places = []
-    for number, scenario in enumerate(scenarios):
-        first = (number + 1) * count
-        places.append(
-            range(first, first + count)
-            if scenario.index is None
-            else range(first + scenario.index, first + scenario.index + 1)
-        )
-    copies = len(scenarios) + 1
+def _by_patient(outcome: Outcome, treated: Treated, scenarios: Sequence[Scenario]) -> Rows:
+    """Refracture, before or after surgery: the patient, then each scenario again with all his vertebrae, pooled."""
+    count, copies = len(treated.records), len(scenarios) + 1
+    spans = []
+    for copy, scenario in enumerate(scenarios, 1):
+        first, touched = (0, count) if scenario.vertebra is None else (scenario.vertebra, 1)
+        spans.append(slice(copy * count + first, copy * count + first + touched))
+    every = np.arange(copies)
     taken = np.tile(np.arange(count), copies)
-    edited = _edited(columns, taken, scenarios, places)
-    matrix = build(edited, outcome, moment=MOMENT_OF[outcome], patient=np.repeat(np.arange(copies), count))
-    return Rows(matrix, np.arange(copies) - 1, np.zeros(copies, dtype=np.intp))
+    values = _derived(outcome, treated, taken, scenarios, spans)
+    pooled = pool_patients(values, PREDICTORS[outcome], np.repeat(every, count))
+    return Rows(pooled, every - 1, np.zeros(copies, dtype=np.intp))
 
 
-def _edited(
-    columns: Columns, taken: NDArray[np.intp], scenarios: Sequence[Scenario], places: Sequence[range]
-) -> dict[str, NDArray[Any]]:
-    """The rows ``taken`` of the columns, each scenario's value written into its places."""
-    rows = {name: values[taken] for name, values in columns.items()}
-    for scenario, place in zip(scenarios, places, strict=True):
-        column = rows.get(scenario.variable)
+def _derived(
+    outcome: Outcome,
+    treated: Treated,
+    taken: NDArray[np.intp],
+    scenarios: Sequence[Scenario],
+    spans: Sequence[slice],
+) -> Floats:
+    """The rows ``taken`` of the vertebrae with each scenario's value in its rows: (rows, predictors of the outcome).
+
+    Only the predictors that a scenario touches are derived again; the others are those of the vertebra as it is.
+    """
+    values = treated.values.take(_PLACES[outcome], axis=1)[taken]
+    variables = {scenario.variable for scenario in scenarios}
+    touched = [(i, p) for i, p in enumerate(PREDICTORS[outcome]) if not variables.isdisjoint(p.reads)]
+    read = {name for _, predictor in touched for name in predictor.reads}
+    columns = {name: column[taken] for name, column in treated.columns.items() if name in read}
+    for scenario, span in zip(scenarios, spans, strict=True):
+        column = columns.get(scenario.variable)
         if column is None:
             numeric = VARIABLES[scenario.variable].kind in NUMERIC_KINDS
             column = np.full(len(taken), np.nan) if numeric else np.full(len(taken), None, dtype=object)
-            rows[scenario.variable] = column
-        column[place.start : place.stop] = scenario.value
-    return rows
+            columns[scenario.variable] = column
+        column[span] = scenario.value
+    for place, predictor in touched:
+        values[:, place] = predictor.make(columns)
+    return values

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.after_surgery import LANDMARK_DAY
-from features.build import MOMENT_OF, PREDICTORS, Outcome, Predictor
+from features.build import MOMENT_OF, PREDICTORS, Outcome, Predictor, refuse_look_ahead
 from features.dictionary import VARIABLES, Moment, Value
 from features.errors import NotReady
 from features.outcome import HORIZON_DAYS
@@ -62,6 +62,7 @@ class Served:
         if _refits(release.model) < 2:
             raise NotReady(f"the released model of {release.outcome} was trained without refits, so without intervals")
         predictors = PREDICTORS[release.outcome]
+        refuse_look_ahead(predictors, MOMENT_OF[release.outcome])
         ranges = [card.training_range.get(p.name, (-np.inf, np.inf)) for p in predictors]
         low, high = np.array(ranges).T
         average = tuple(release.model.reference_risk(days) for days in _horizons_days(release.outcome))
