@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from features.build import MOMENT_OF, Outcome, outcomes_at
 from features.dictionary import Moment
 from features.errors import ModelDamaged, NotReady
+from features.files import sync, write_private
 from models.artifact import canonical, load, verify
 from models.calibrate import coherent_routes
 from models.calibrated import CalibratedRisk
@@ -118,9 +118,13 @@ def _copy_bundle(
         "sha256": digests,
     }
     (partial / "release.json").write_bytes(canonical(described))
+    for part in partial.rglob("*"):  # the pointer must never be on disk before what it points to
+        sync(part)
+    sync(partial)
     if (root / name).exists():
         (root / name).rename(partial.with_suffix(".damaged"))
     partial.rename(root / name)
+    sync(root)
     shutil.rmtree(partial.with_suffix(".damaged"), ignore_errors=True)
 
 
@@ -134,13 +138,7 @@ def put_in_force(home: Path, outcome: Outcome, bundle: str) -> None:
         digest = hashlib.sha256((pointer.parent / bundle / "release.json").read_bytes()).hexdigest()
     except OSError as error:
         raise ModelDamaged(f"the released bundle of {outcome} is incomplete: promote a version again") from error
-    handle, name = tempfile.mkstemp(prefix=".current.", dir=pointer.parent)
-    fresh = Path(name)
-    with os.fdopen(handle, "w") as file:
-        file.write(f"{bundle} {digest}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(pointer)
+    write_private(pointer, f"{bundle} {digest}\n")
 
 
 def in_force(home: Path, outcome: Outcome) -> str | None:

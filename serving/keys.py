@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import CemriskError, UsageError
+from features.files import locked, write_private
 from serving import files
 from serving.policy import Role
 
@@ -78,14 +79,14 @@ def create(home: Path, name: str, roles: Collection[Role], days: float | None = 
     text = f"{PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
     until = None if days is None else _iso(now + timedelta(days=days))
     key = Key(key_id, name, tuple(sorted(set(roles))), _digest(text.encode()), _iso(now), until)
-    with files.locked(home / f".{FILE}.lock"):
+    with locked(home / f".{FILE}.lock"):
         _write(home, [*read(home), key])
     return key, text
 
 
 def revoke(home: Path, key_id: str) -> Key:
     """Take a key out of use for good. Raises ``UsageError`` if there is none of that id."""
-    with files.locked(home / f".{FILE}.lock"):
+    with locked(home / f".{FILE}.lock"):
         keys = read(home)
         found = next((key for key in keys if key.id == key_id), None)
         if found is None:
@@ -174,7 +175,7 @@ def _key(entry: Mapping[str, Any]) -> Key:
 
 def _write(home: Path, keys: Collection[Key]) -> None:
     stored = {"format": FORMAT, "keys": [asdict(key) for key in keys]}
-    files.replace(home / FILE, json.dumps(stored, ensure_ascii=False, indent=1).encode())
+    write_private(home / FILE, json.dumps(stored, ensure_ascii=False, indent=1).encode())
 
 
 def _digest(text: bytes) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from features.build import Outcome, outcomes_at
 from features.dictionary import Moment
 from features.errors import NotReady, UsageError
+from features.files import sync, write_private
 from models.release import OUTCOMES
 from serving import files
 from serving.served import Served
@@ -60,7 +61,7 @@ def stop(home: Path, outcome: str, why: str, by: str) -> Stop:
         )
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     made = Stop(why, now, by)
-    files.replace(_path(home, outcome), json.dumps(asdict(made), ensure_ascii=False).encode())
+    write_private(_path(home, outcome), json.dumps(asdict(made), ensure_ascii=False).encode())
     return made
 
 
@@ -76,7 +77,7 @@ def resume(home: Path, outcome: str) -> bool:
         path.unlink()
     except FileNotFoundError:
         return False
-    files.sync_folder(path.parent)
+    sync(path.parent)
     return True
 
 

@@ -22,8 +22,8 @@ import numpy as np
 
 from features.build import Outcome
 from features.errors import CemriskError, ModelDamaged
+from features.files import write_private
 from models.release import OUTCOMES, read_bundle, verify_bundle
-from serving import files
 from serving.served import Served
 
 MEMORY_BYTES = 2 * 2**30
@@ -40,7 +40,7 @@ def require_fit(home: Path, outcome: Outcome, pointed: str) -> None:
         return
     _try(home, outcome, pointed)
     with contextlib.suppress(OSError):  # a home that cannot be written to only costs the time of another trial
-        files.replace(passed, b"")
+        write_private(passed, b"")
 
 
 def _try(home: Path, outcome: Outcome, pointed: str) -> None:

@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from features.files import write_whole
 from training.cohort_table import CohortTable, Course, Row, Summary, refuse_unknown_ending
 
 _FORMS = {"mean": "mean ± SD", "median": "median [quartiles]", "counts": "n (%)"}
@@ -92,7 +93,7 @@ def write(table: CohortTable, path: Path) -> None:
         ".json": lambda: json.dumps(as_json(table), ensure_ascii=False, indent=2) + "\n",
         ".txt": lambda: as_text(table) + "\n",
     }
-    path.write_text(made[path.suffix.lower()](), encoding="utf-8")
+    write_whole(path, made[path.suffix.lower()]())
 
 
 def lines(table: CohortTable) -> Iterator[Line]:

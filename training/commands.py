@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from features.build import Outcome, outcomes_at
 from features.dictionary import Moment
 from features.errors import NotReady, TooLittleData, UsageError
+from features.files import write_whole
 from models.release import OUTCOMES
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def compare(arguments: Namespace, store: Store, say: Say) -> Shown:
     outcomes = [outcome for outcome in wanted if outcome in needed or store.versions(outcome)]
     if arguments.out:
         page.refuse_unknown_ending(arguments.out)
-        page.write(comparing.text(store, outcomes), arguments.out)
+        write_whole(arguments.out, comparing.text(store, outcomes))
         say(f"wrote {arguments.out}")
     groups = [one for outcome in outcomes for one in comparing.trainings(store, outcome)]
     if not groups:

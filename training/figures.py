@@ -18,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from features.files import write_whole
 from training.metrics import Calibration, DecisionCurve, Estimate, Incidence
 
 INK, GREY, PALE = "#000000", "#6b6b6b", "#d4d4d4"
@@ -122,7 +123,7 @@ def incidence_figure(curves: Mapping[str, Incidence], title: str, outcome: str =
 
 def save(figure: Figure, path: Path, dots_per_inch: int = 200) -> None:
     """Writes PNG, SVG or PDF by the ending of ``path``; the same figure gives the same bytes."""
-    path.write_bytes(render(figure, path.suffix.lstrip("."), dots_per_inch))
+    write_whole(path, render(figure, path.suffix.lstrip("."), dots_per_inch))
 
 
 def render(figure: Figure, kind: str = "png", dots_per_inch: int = 200) -> bytes:

@@ -9,11 +9,9 @@ only by force.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,11 +19,14 @@ from typing import TYPE_CHECKING
 
 from features.build import Outcome
 from features.errors import GateRefused, NotReady, UsageError
+from features.files import locked
 from models.release import OUTCOMES, training_command, write_release
 
 if TYPE_CHECKING:
     from training.tracking import Store, Version
 
+#: Two decisions at once could leave the service on one version and the alias on the other.
+LOCK = "decisions.lock"
 SLOPE_LIMITS = (0.80, 1.25)
 OE_LIMITS = (0.85, 1.18)
 AUC_ALARM = 0.85
@@ -121,7 +122,7 @@ def promote(store: Store, outcome: str, number: str | None, *, force: bool = Fal
         raise UsageError(f"the outcome must be one of {', '.join(OUTCOMES)}")
     if force and not why.strip():
         raise UsageError("--force needs --why: the reason is kept in the decision record")
-    with _one_at_a_time(store.home):
+    with locked(store.home / LOCK):
         version = store.version(outcome, number) if number else _challenger(store, outcome)
         checks = gate(outcome, version.metrics, version.role)
         failed = [check for check in checks if not check.passed]
@@ -136,7 +137,7 @@ def rollback(store: Store, outcome: str, *, why: str = "") -> Decision:
 
     A champion that had been forced past the gate comes back only with a reason: ``GateRefused`` without.
     """
-    with _one_at_a_time(store.home):
+    with locked(store.home / LOCK):
         version = store.by_alias(outcome, "previous")
         if version is None:
             raise NotReady(f"{outcome} has no champion before the present one")
@@ -146,14 +147,6 @@ def rollback(store: Store, outcome: str, *, why: str = "") -> Decision:
             said = f"{outcome} version {version.version}, the champion before, does not pass the gate"
             raise GateRefused(f"{said} ({', '.join(failed)}): give the reason with --why to go back to it")
         return _decide(store, "rollback", version, forced=bool(failed), why=why, checks=checks)
-
-
-@contextmanager
-def _one_at_a_time(home: Path) -> Iterator[None]:
-    """Two decisions at once could leave the service on one version and the alias on the other."""
-    with (home / "decisions.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _challenger(store: Store, outcome: str) -> Version:

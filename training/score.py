@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from features.build import MOMENT_OF, Outcome, build, outcomes_at
 from features.check import REQUIRED_IN_QUESTION
 from features.dictionary import VARIABLES, Moment
 from features.errors import Finding, NotReady, UsageError
+from features.files import whole_file
 from features.outcome import HORIZON_DAYS, ROUTES
 from features.records import to_columns
 from features.registry import Row, read_export
@@ -87,12 +87,8 @@ def score(
     export = read_export(cases, dictionary=dictionary, mapping=mapping)
     prepared = [_case(row, moment) for row in export.rows]
     ignored = sorted(name for name in export.column_of if not _known_at(name, moment))
-    partial = out.with_name(f".{out.name}.part")
-    try:
-        _write(partial, prepared, releases, detection, progress)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(out) as draft:
+        _write(draft, prepared, releases, detection, progress)
     cards = [release.model.card for release in releases.values() if release.model.card]
     notices = tuple(dict.fromkeys(text for card in cards for text in card.notices))
     return Scored(len(prepared), sum(not case.usable for case in prepared), tuple(ignored), notices)
@@ -113,8 +109,6 @@ def _write(
             writer.writerows(_scored(chunk, releases, detection))
             done += len(chunk)
             progress(done, len(cases))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _known_at(name: str, moment: Moment) -> bool:

@@ -10,11 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from features.files import locked
+
+#: Only one process of a home at a time makes or sweeps such folders.
+LOCK = "scratch.lock"
+
 
 @contextmanager
 def scratch(home: Path) -> Iterator[Path]:
     """A folder ``fit-*`` in ``home``, gone afterwards; locked as long as somebody works in it."""
-    with _alone(home):  # else another training could sweep it away between its making and its lock
+    with locked(home / LOCK):  # else another training could sweep it away between its making and its lock
         folder = Path(tempfile.mkdtemp(prefix="fit-", dir=home))
         held = os.open(folder, os.O_RDONLY)
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -27,7 +32,7 @@ def scratch(home: Path) -> Iterator[Path]:
 
 def sweep(home: Path) -> None:
     """Remove the folders that a killed training left: those that nobody holds."""
-    with _alone(home):
+    with locked(home / LOCK):
         for folder in home.glob("fit-*"):
             _remove_if_free(folder)
 
@@ -44,11 +49,3 @@ def _remove_if_free(folder: Path) -> None:
         pass
     finally:
         os.close(held)
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Only one process of a home at a time makes or sweeps such folders."""
-    with (home / "scratch.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -16,10 +16,11 @@ from features.ct.question import check, complete
 from features.ct.registry_join import Joined, join
 from features.ct.scan import measure_scan
 from features.ct.schemes import LEVELS
-from features.ct.tidy import tidy_on_stop, whole_file
+from features.ct.tidy import tidy_on_stop
 from features.ct.totalsegmentator import make_labels
 from features.dictionary import VARIABLES
 from features.errors import UsageError
+from features.files import whole_file, write_whole
 from features.registry.cells import write
 from features.registry.export import read_export
 from features.variable import Value
@@ -225,5 +226,4 @@ def _write(text: str, out: Path | None) -> None:
     if out is None:
         sys.stdout.write(text)
         return
-    with whole_file(out) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_whole(out, text)

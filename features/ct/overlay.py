@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from features.ct.measure import Measured
-from features.ct.tidy import whole_file
 from features.ct.volume import Floats
+from features.files import whole_file
 
 _WINDOW = {"cmap": "gray", "vmin": -150.0, "vmax": 700.0, "origin": "lower", "interpolation": "nearest"}
 _NAMES = ("anterior", "middle", "posterior")

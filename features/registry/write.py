@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from features.dictionary import VARIABLES
+from features.files import OWNER_ONLY, sync, whole_file
 from features.registry.cells import write
 from features.registry.export import Export
 
@@ -18,21 +17,15 @@ REJECTED_HEAD = ("row", "reasons")
 
 
 def write_split(export: Export, folder: Path) -> tuple[Path, Path]:
-    """Write ``accepted.csv`` and ``rejected.csv`` into the folder; each is either whole or not there.
+    """Write ``accepted.csv`` and ``rejected.csv`` into the folder, for their owner only; each is whole or not there.
 
     Both are written beside their place, and moved there only when both are complete.
     """
     folder.mkdir(parents=True, exist_ok=True)
     accepted, rejected = folder / "accepted.csv", folder / "rejected.csv"
-    drafts: list[tuple[Path, Path]] = []
-    try:
-        drafts.append((_draft(folder, _accepted_lines(export)), accepted))
-        drafts.append((_draft(folder, _rejected_lines(export)), rejected))
-        for draft, place in drafts:
-            draft.replace(place)
-    finally:
-        for draft, _ in drafts:
-            draft.unlink(missing_ok=True)
+    with whole_file(rejected, OWNER_ONLY) as second, whole_file(accepted, OWNER_ONLY) as first:
+        _write(_accepted_lines(export), first)
+        _write(_rejected_lines(export), second)
     return accepted, rejected
 
 
@@ -51,14 +44,7 @@ def _rejected_lines(export: Export) -> Iterable[Sequence[str]]:
         yield [str(row.position), ";".join(row.reasons), *row.cells]
 
 
-def _draft(folder: Path, lines: Iterable[Sequence[str]]) -> Path:
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            csv.writer(stream, lineterminator="\n").writerows(lines)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except BaseException:
-        Path(name).unlink()
-        raise
-    return Path(name)
+def _write(lines: Iterable[Sequence[str]], draft: Path) -> None:
+    with draft.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(lines)
+    sync(draft)

@@ -6,12 +6,9 @@ guessed. Signatures are Ed25519, so that an auditor can check them with the publ
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import json
-import os
 import secrets
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from features.errors import LogUnavailable
+from features.files import write_once
 
 KEY_BYTES = 32
 
@@ -61,13 +59,12 @@ class LogKeys:
 def ensure_keys(path: Path) -> LogKeys:
     """The keys in the file; made, with its public half beside it, if there is none; all workers may call it."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         made = {"hashing": secrets.token_hex(KEY_BYTES), "signing": secrets.token_hex(KEY_BYTES)}
-        _write_new(path, json.dumps(made) + "\n", 0o600)
+        write_once(path, json.dumps(made) + "\n")
     keys = read_keys(path)
     public = path.with_suffix(".pub")
     if not public.exists():
-        _write_new(public, keys.public.raw.hex() + "\n", 0o644)
+        write_once(public, keys.public.raw.hex() + "\n", 0o644)
     return keys
 
 
@@ -94,18 +91,3 @@ def read_public(path: Path) -> PublicKey:
     if len(raw) != KEY_BYTES:
         raise LogUnavailable("the public key of the query log cannot be read: expected a file of 64 hexadecimal digits")
     return PublicKey(raw)
-
-
-def _write_new(path: Path, text: str, mode: int) -> None:
-    """Write the whole file under its name, unless another process was faster: then its file stays."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(mode)
-        with contextlib.suppress(FileExistsError):
-            os.link(name, path)
-    finally:
-        Path(name).unlink()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.errors import UsageError
+from features.files import write_whole
 from models.release import OUTCOMES
 from training.report import page, source
 from training.report.facts import report_facts
@@ -27,7 +28,7 @@ def report(store: Store, outcome: str, number: str | None, out: Path) -> Version
         raise UsageError(f"the outcome must be one of {', '.join(OUTCOMES)}")
     page.refuse_unknown_ending(out)
     version = source.chosen(store, outcome, number)
-    page.write(text(store, version), out)
+    write_whole(out, text(store, version))
     return version
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,19 +67,3 @@ def refuse_unknown_ending(path: Path) -> None:
     """Raises ``UsageError`` unless the file is to be HTML: said before anything is computed."""
     if path.suffix.lower() not in ENDINGS:
         raise UsageError(f"--out: a name that ends in {' or '.join(ENDINGS)} is expected")
-
-
-def write(text: str, path: Path) -> None:
-    """Write the page beside its place and move it there when it is whole; an older page is replaced."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp lets nobody else read it; a report is there to be passed on.
-        draft.chmod(0o644)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

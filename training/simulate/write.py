@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.dictionary import VARIABLES
+from features.files import write_whole
 from training.simulate.dirty import Defect, make_dirty
 from training.simulate.redcap import dictionary_rows, record_rows
 from training.simulate.registry import Frame, Registry, simulate
@@ -44,8 +44,10 @@ def write(registry: Registry, folder: Path | str, dirty: bool = False) -> list[P
         "redcap.csv": record_rows(registry),
         "redcap_dictionary.csv": dictionary_rows(registry),
     }
-    written = [_replace(folder / name, _csv_text(rows)) for name, rows in files.items()]
-    return [*written, _replace(folder / "world.yaml", registry.world.as_yaml())]
+    texts = {name: _csv_text(rows) for name, rows in files.items()} | {"world.yaml": registry.world.as_yaml()}
+    for name, text in texts.items():
+        write_whole(folder / name, text)
+    return [folder / name for name in texts]
 
 
 def command(
@@ -105,11 +107,3 @@ def _csv_text(rows: Iterable[Sequence[str]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
-
-
-def _replace(path: Path, text: str) -> Path:
-    """Write whole or not at all: a reader never meets half a file."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
-    return path

@@ -4,7 +4,6 @@ learner.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import math
@@ -12,7 +11,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types.schema import DataType, ParamSchema, ParamSpec
 
 from features.errors import NotReady, UsageError
+from features.files import locked
 from models.release import training_command
 
 #: Written into the model folder by name, so that MLflow does not spend seconds to infer it.
@@ -97,11 +97,8 @@ class Store:
             self.client = MlflowClient(self.uri, self.uri)
             self.client.search_experiments(max_results=1)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (self.home / "mlflow.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _locked(self) -> AbstractContextManager[None]:
+        return locked(self.home / "mlflow.lock")
 
     @_answering()
     def experiment(self, outcome: str) -> str:

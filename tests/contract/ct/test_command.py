@@ -20,7 +20,6 @@ from features.ct.arguments import add_arguments
 from features.ct.command import run, told_values
 from features.ct.question import query
 from features.ct.scan import measure_scan
-from features.ct.tidy import whole_file
 from features.ct.volume import Volume
 from features.dictionary import VARIABLES, Moment
 from features.errors import DependencyMissing, UsageError
@@ -198,16 +197,6 @@ def test_what_is_no_file_is_not_replaced(option: str, kind: str, tmp_path: Path)
     with pytest.raises(UsageError, match=f"{option}: a folder or a device"):
         cemrisk_ct(tmp_path / "missing.nii", "--labels", tmp_path / "missing.nii", option, target)
     assert not target.is_file()
-
-
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    real, link = tmp_path / "real.json", tmp_path / "link.json"
-    real.write_text("old")
-    link.symlink_to(real)
-    with whole_file(link) as partial:
-        partial.write_text("new")
-    assert link.is_symlink() and real.read_text() == "new"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.json", "real.json"]
 
 
 def test_slices_thicker_than_their_step_hide_breaches_and_clefts(files: tuple[Path, Path], tmp_path: Path) -> None:
