@@ -27,6 +27,7 @@ TITLES: Mapping[str, str] = {
     "wrong_key": "The access key is not known",
     "key_expired": "The access key has expired",
     "key_revoked": "The access key was revoked",
+    "tokens_unavailable": "The token of the health record could not be put on record",
     "role_missing": "The access key does not allow this",
     "keys_needed": "Without access keys only this machine is answered",
     "keys_unreadable": "The access keys cannot be read",

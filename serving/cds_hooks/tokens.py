@@ -12,12 +12,14 @@ import hashlib
 import logging
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jwt
 from jwt.exceptions import PyJWTError
 
+from features.errors import CemriskError
 from serving.cds_hooks.clients import Client, Ehr, Settings
 from serving.policy import Caller, Role
 
@@ -31,6 +33,14 @@ FOLDER = "tokens-seen"
 _REQUIRED = ["iss", "aud", "exp", "iat", "jti"]
 
 
+class TokensUnavailable(CemriskError):
+    """A good token cannot be remembered, so that it could come a second time: it does not open the door now."""
+
+    http_status = 503
+    code = "tokens_unavailable"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "2"}
+
+
 class Tokens:
     """Recognises the tokens of the EHRs that may call."""
 
@@ -38,7 +48,10 @@ class Tokens:
         self._ehr, self._swept_at = ehr, float("-inf")
 
     def recognise(self, token: bytes, pattern: str) -> Caller | None:
-        """Who sent the token to the route of this pattern; None if it is no good. Why not, stands in the log."""
+        """Who sent the token to the route of this pattern; None if it is no good. Why not, stands in the log.
+
+        Raises ``TokensUnavailable``.
+        """
         settings = self._ehr.settings
         if not settings.clients or token.count(b".") != 2:
             return None
@@ -56,14 +69,14 @@ class Tokens:
         """Remember the token; whether it was new. Making a file that must not exist is atomic between workers."""
         assert self._ehr.home is not None
         folder = self._ehr.home / FOLDER
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._sweep(folder)
-        path = folder / hashlib.sha256(f"{issuer}\0{identifier}".encode(errors="surrogatepass")).hexdigest()
+        name = hashlib.sha256(f"{issuer}\0{identifier}".encode(errors="surrogatepass")).hexdigest()
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        except FileExistsError:
-            return False
-        return True
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._sweep(folder)
+            return _made(folder / name)
+        except OSError as error:
+            logger.error("tokens of EHRs cannot be remembered: %s; they are answered 503", error.strerror)
+            raise TokensUnavailable("the token cannot be put on record; see Retry-After") from error
 
     def _sweep(self, folder: Path) -> None:
         """Forget those that have expired: a token lives no longer than this from when it was first seen."""
@@ -75,6 +88,15 @@ class Tokens:
             with contextlib.suppress(FileNotFoundError):  # another worker sweeps too
                 if path.stat().st_mtime + LONGEST_SECONDS + 2 * LEEWAY_SECONDS < now:
                     path.unlink()
+
+
+def _made(path: Path) -> bool:
+    """Make an empty file; False if it is there already."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return False
+    return True
 
 
 def verified(token: bytes, audience: str, settings: Settings) -> tuple[Client, dict[str, Any]]:

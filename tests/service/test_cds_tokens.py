@@ -208,6 +208,31 @@ def test_a_service_does_not_start_on_a_broken_list(tmp_path: Path) -> None:
         serve_forever(tmp_path, {}, port=0)
 
 
+@pytest.mark.parametrize("refuses", ["a file in its place", "a disk that takes no file"])
+def test_a_token_that_cannot_be_remembered_is_asked_for_again(
+    served: Mapping[Outcome, Served], tmp_path: Path, refuses: str
+) -> None:
+    """Otherwise it could come a second time. The kernel makes no file in /proc, whoever asks."""
+    settle(tmp_path)
+    seen = tmp_path / tokens.FOLDER
+    if refuses == "a file in its place":
+        seen.touch()
+    else:
+        seen.symlink_to("/proc/self/fdinfo")
+    ehr = Ehr(tmp_path)
+    keys.create(tmp_path, "operator", [Role.ADMINISTER])
+    door = Door(Keyring(tmp_path), (Tokens(ehr).recognise,))
+    client = Client(create_app(lambda: served, door=door, ehr=ehr))
+    for wanted in ((503, "tokens_unavailable"), (200, None)):
+        shown = {"authorization": f"Bearer {token(PATH)}"}
+        found = client.post(PATH, json=view(*resources_of(QUESTION)), headers=shown)
+        assert (found.status_code, found.json().get("code")) == wanted
+        if found.status_code == 503:
+            assert found.headers["content-type"] == "application/problem+json"
+            assert found.headers["retry-after"] == "2"
+            seen.unlink()
+
+
 def test_the_door_lets_in_an_ehr_beside_keys(served: Mapping[Outcome, Served], tmp_path: Path) -> None:
     settle(tmp_path)
     _, key = keys.create(tmp_path, "operator", [Role.ADMINISTER])
