@@ -135,8 +135,8 @@ def _append(place: LogSettings, size: int, barrier: Barrier) -> None:
         barrier.wait(WAIT_SECONDS)  # if one of them failed the others must not wait for it for ever
         until = time.monotonic() + APPEND_SECONDS
         while time.monotonic() < until:
-            anchor = store.append([entry_of(logged.answered(), keys, False, "benchmark") for _ in range(size)], keys)
-        advance(place.anchor, anchor, fits(store, keys))
+            commit = store.append([entry_of(logged.answered(), keys, False, "benchmark") for _ in range(size)], keys)
+        advance(place.anchor, commit, fits(store, keys))
 
 
 def _table(rounds: list[dict[str, dict[int, dict[str, float]]]], chains: list[tuple[int, int, float, int]]) -> str:

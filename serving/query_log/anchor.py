@@ -31,19 +31,31 @@ class Anchor:
         return key.signed(to_sign(self.log_id, self.head), self.signature)
 
 
-def advance(path: Path, anchor: Anchor, fits: Callable[[Anchor], bool], last: Anchor | None = None) -> bool:
-    """Write the anchor unless the file holds a later one; returns whether the log still has what it was anchored at.
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Records that are on the disk: the signed head that they end with, and the head that they were chained onto."""
+
+    anchor: Anchor
+    after: Head
+
+
+def advance(path: Path, commit: Commit, fits: Callable[[Anchor], bool], last: Anchor | None = None) -> bool:
+    """Write the commit's anchor unless the file holds a later one; returns whether the log grew out of those before.
 
     The anchor must not move past a cut: a log that lost its end and is then written on is a perfect chain, and only
-    the head that is no longer in it tells. So where an older anchor does not fit, it stays. ``fits``: whether an anchor
-    is genuine and its record in the log; ``last``: what this worker wrote before. Raises ``OSError``.
+    the head that is no longer in it tells. So where an older anchor does not fit, it stays. ``last``: what this worker
+    signed and wrote before, which fits if the commit was chained onto it; ``fits`` is asked of any other: whether it is
+    genuine and its record in the log. Raises ``OSError``.
     """
+    anchor = commit.anchor
+    known = _of_log(last, anchor.log_id)
+    own = None if known is None else _bytes(known)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        found = _of_log(_parse(os.pread(handle, LENGTH, 0)), anchor.log_id)
-        known = _of_log(last, anchor.log_id)
-        whole = all(one is None or fits(one) for one in {found, known})
+        raw = os.pread(handle, LENGTH, 0)
+        found = known if raw == own else _of_log(_parse(raw), anchor.log_id)
+        whole = all(one is None or (one is known and one.head == commit.after) or fits(one) for one in {found, known})
         newest = anchor if whole else known
         if newest is not None and (found is None or found.head.seq < newest.head.seq):
             os.pwrite(handle, _bytes(newest), 0)

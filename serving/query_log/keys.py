@@ -10,6 +10,7 @@ import hmac
 import json
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -30,10 +31,15 @@ class PublicKey:
     def signed(self, message: bytes, signature: bytes) -> bool:
         """Whether the signature is this key's, and of this message."""
         try:
-            Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, message)
+            _checker(self.raw).verify(signature, message)
         except InvalidSignature:
             return False
         return True
+
+
+@lru_cache(maxsize=8)
+def _checker(raw: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(raw)
 
 
 @dataclass(frozen=True, slots=True)

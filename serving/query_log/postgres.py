@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from features.errors import DependencyMissing, LogDamaged, LogUnavailable, UsageError
-from serving.query_log.anchor import Anchor
+from serving.query_log.anchor import Commit
 from serving.query_log.chain import Head
 from serving.query_log.entry import Entry
 from serving.query_log.keys import LogKeys
@@ -75,13 +75,13 @@ class PostgresStore:
             for name, value in meta.items():
                 self._run("INSERT INTO cemrisk_meta VALUES (:n, :v) ON CONFLICT DO NOTHING", n=name, v=value)
 
-    def append(self, entries: Sequence[Entry], keys: LogKeys) -> Anchor:
+    def append(self, entries: Sequence[Entry], keys: LogKeys) -> Commit:
         with self._translated("written"), self._transaction():
             last = self._run("SELECT seq, hash FROM cemrisk_entries ORDER BY seq DESC LIMIT 1")
-            rows, anchor = chained(self._log_id, Head(last[0][0], bytes(last[0][1])) if last else None, entries, keys)
+            rows, commit = chained(self._log_id, Head(last[0][0], bytes(last[0][1])) if last else None, entries, keys)
             self._insert("cemrisk_entries", rows)
             self._insert("cemrisk_inputs", [(one.id, one.kept.decode()) for one in entries if one.kept is not None])
-        return anchor
+        return commit
 
     def identity(self) -> Identity:
         with self._translated("read"):

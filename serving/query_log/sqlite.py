@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import LogDamaged, LogUnavailable
-from serving.query_log.anchor import Anchor
+from serving.query_log.anchor import Commit
 from serving.query_log.chain import Head
 from serving.query_log.entry import Entry
 from serving.query_log.keys import LogKeys
@@ -62,18 +62,18 @@ class SqliteStore:
             meta = {"version": VERSION, "log_id": secrets.token_hex(LOG_ID_BYTES), "public_key": public_key.hex()}
             self._connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", meta.items())
 
-    def append(self, entries: Sequence[Entry], keys: LogKeys) -> Anchor:
+    def append(self, entries: Sequence[Entry], keys: LogKeys) -> Commit:
         try:
             with self._transaction():
                 last = self._connection.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
-                rows, anchor = chained(self._log_id, last and Head(*last), entries, keys)
+                rows, commit = chained(self._log_id, last and Head(*last), entries, keys)
                 self._connection.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)", rows)
                 kept = [(entry.id, entry.kept.decode()) for entry in entries if entry.kept is not None]
                 if kept:
                     self._connection.executemany("INSERT INTO inputs VALUES (?, ?)", kept)
         except sqlite3.Error as error:
             raise LogUnavailable(f"the query log cannot be written: {_reason(error)}") from error
-        return anchor
+        return commit
 
     def identity(self) -> Identity:
         found = {k.decode(errors="replace"): v for k, v in self._read("SELECT name, value FROM meta")}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from features.errors import LogUnavailable
-from serving.query_log.anchor import Anchor
+from serving.query_log.anchor import Anchor, Commit
 from serving.query_log.chain import Head, genesis, link, to_sign
 from serving.query_log.entry import Entry
 from serving.query_log.keys import LogKeys
@@ -45,8 +45,8 @@ class Identity:
 class Store(Protocol):
     """One database. Not for several threads; each process opens its own."""
 
-    def append(self, entries: Sequence[Entry], keys: LogKeys) -> Anchor:
-        """Append in one durable transaction, in which the place in the chain is given; returns the new signed head."""
+    def append(self, entries: Sequence[Entry], keys: LogKeys) -> Commit:
+        """Append in one durable transaction, in which the place in the chain is given."""
 
     def identity(self) -> Identity: ...
 
@@ -100,9 +100,10 @@ def fits(store: Store, keys: LogKeys) -> Callable[[Anchor], bool]:
 
 def chained(
     log_id: bytes, last: Head | None, entries: Sequence[Entry], keys: LogKeys
-) -> tuple[list[StoredEntry], Anchor]:
-    """The rows to insert after the last one, and the anchor that the commit ends with."""
-    links = link(last or genesis(log_id), [entry.content for entry in entries])
+) -> tuple[list[StoredEntry], Commit]:
+    """The rows to insert after the last one, and the commit that they are."""
+    after = last or genesis(log_id)
+    links = link(after, [entry.content for entry in entries])
     anchor = Anchor(log_id, links[-1].head, keys.sign(to_sign(log_id, links[-1].head)))
     rows: list[StoredEntry] = [
         (
@@ -115,4 +116,4 @@ def chained(
         )
         for one, entry in zip(links, entries, strict=True)
     ]
-    return rows, anchor
+    return rows, Commit(anchor, after)

@@ -1,4 +1,4 @@
-"""One writer thread for each worker: what is answered meanwhile goes into the log with one commit.
+"""One writer thread for each worker: answers of one turn of the loop, or of one commit's time, share a commit.
 
 A route awaits ``keep``; the event loop never waits for the disk. If the log cannot be written, ``keep`` raises
 ``LogUnavailable`` and the answer is not sent. A record without an answer can be left behind (the client was gone, the
@@ -11,9 +11,11 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from features.errors import LogUnavailable
 from serving.query_log.anchor import Anchor, advance
@@ -24,6 +26,9 @@ from serving.query_log.store import Store, fits, open_store
 
 logger = logging.getLogger("cemrisk.serving")
 
+#: A commit costs as much as a third of an answer, so the answers of one turn of the loop share one. A long turn is not
+#: waited for: the disk can work while the next answer is computed.
+LONGEST_TURN_SECONDS = 0.004
 #: How long an answer waits for its record; then it is not sent.
 WAIT_SECONDS = 5.0
 #: More records than that waiting means that the disk does not follow: better say so at once.
@@ -38,14 +43,16 @@ class _Waiting:
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[None]
 
-    def settle(self, error: LogUnavailable | None) -> None:
-        """In the loop's own thread. Nobody may be waiting any more."""
-        if self.future.done():
-            return
+
+def _settle(group: Sequence[_Waiting], error: LogUnavailable | None) -> None:
+    """In the loop's own thread. Some may not be waiting any more."""
+    for future in (waiting.future for waiting in group):
+        if future.done():
+            continue
         if error is None:
-            self.future.set_result(None)
+            future.set_result(None)
         else:
-            self.future.set_exception(error)
+            future.set_exception(error)
 
 
 class QueryLog:
@@ -61,6 +68,8 @@ class QueryLog:
         self._waiting: deque[_Waiting] = deque()
         self._count = 0
         self._wake = threading.Condition()
+        self._turn: asyncio.AbstractEventLoop | None = None
+        self._turn_since = 0.0
         self._thread: threading.Thread | None = None
         self._failing = ""
         self._last: Anchor | None = None
@@ -82,8 +91,7 @@ class QueryLog:
                 raise LogUnavailable("the query log does not keep up")
             self._waiting.append(waiting)
             self._count += len(entries)
-            self._start()
-            self._wake.notify()
+        self._wake_writer(loop)
         try:
             await asyncio.wait_for(waiting.future, WAIT_SECONDS)
         except TimeoutError:
@@ -99,7 +107,22 @@ class QueryLog:
                 raise LogUnavailable(f"the key file of the query log cannot be made: {error.strerror}") from error
         return [entry_of(one, self._keys, self._settings.keep_inputs, self._software) for one in answered]
 
-    def _start(self) -> None:
+    def _wake_writer(self, loop: asyncio.AbstractEventLoop) -> None:
+        """At the end of this turn of the loop, or now if it has lasted long enough."""
+        if self._turn is not loop:
+            self._turn, self._turn_since = loop, time.monotonic()
+            loop.call_soon(self._end_turn)
+        elif time.monotonic() - self._turn_since > LONGEST_TURN_SECONDS:
+            self._turn_since = time.monotonic()
+            self._notify()
+
+    def _end_turn(self) -> None:
+        self._turn = None
+        self._notify()
+
+    def _notify(self) -> None:
+        with self._wake:
+            self._wake.notify()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="query log", daemon=True)
             self._thread.start()
@@ -108,9 +131,9 @@ class QueryLog:
         while True:
             group = self._next_group()
             error = self._commit([entry for waiting in group for entry in waiting.entries])
-            for waiting in group:
-                with contextlib.suppress(RuntimeError):  # its loop has ended: nobody waits there
-                    waiting.loop.call_soon_threadsafe(waiting.settle, error)
+            for loop, some in groupby(group, key=lambda waiting: waiting.loop):
+                with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits there
+                    loop.call_soon_threadsafe(_settle, tuple(some), error)
 
     def _next_group(self) -> list[_Waiting]:
         """Wait for records, then take what is there: what has come during the last commit is the next one."""
@@ -131,8 +154,10 @@ class QueryLog:
         try:
             if self._store is None:
                 self._store = open_store(self._settings, self._keys)
-            anchor = self._store.append(entries, self._keys)
-            self._anchored(advance(self._settings.anchor, anchor, fits(self._store, self._keys), self._last), anchor)
+            commit = self._store.append(entries, self._keys)
+            self._anchored(
+                advance(self._settings.anchor, commit, fits(self._store, self._keys), self._last), commit.anchor
+            )
         except Exception as problem:  # the thread must outlive whatever a disk or a database comes up with
             return self._failed(problem)
         if self._failing:

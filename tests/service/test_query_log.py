@@ -7,7 +7,7 @@ import json
 import resource
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from features.errors import LogUnavailable, UsageError
 from serving.app import create_app
 from serving.query_log import LogSettings, QueryLog
 from serving.query_log import sqlite as sqlite_module
-from serving.query_log.anchor import advance, read_anchor
+from serving.query_log.anchor import Anchor, Commit, advance, read_anchor
+from serving.query_log.chain import Head
 from serving.query_log.keys import ensure_keys, read_keys
 from serving.query_log.store import open_to_read
 from serving.served import Served
@@ -178,6 +179,42 @@ def test_answers_of_one_moment_share_a_commit_and_the_loop_goes_on(tmp_path: Pat
     assert verdict.faults == [] and verdict.records == 201 and verdict.commits <= 4
 
 
+def test_answers_of_one_turn_of_the_loop_share_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, turns = logged.settings(tmp_path), (1, 7, 20)
+    log = QueryLog("test", place)
+    monkeypatch.setattr("serving.query_log.writer.LONGEST_TURN_SECONDS", 60.0)
+
+    async def ask() -> None:
+        for count in turns:
+            await asyncio.gather(*(log.keep(logged.answered(number)) for number in range(count)))
+
+    asyncio.run(ask())
+    verdict = logged.verdict(place, read_keys(place.key))
+    assert (verdict.faults, verdict.records, verdict.commits) == ([], sum(turns), len(turns))
+
+
+def test_a_turn_that_takes_long_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = logged.settings(tmp_path)
+    log = QueryLog("test", place)
+    monkeypatch.setattr("serving.query_log.writer.LONGEST_TURN_SECONDS", 0.0)
+
+    async def ask() -> None:
+        kept = [asyncio.ensure_future(log.keep(logged.answered(number))) for number in range(2)]
+        asyncio.get_running_loop().call_soon(_until, lambda: place.file.exists() and _records(place))
+        await asyncio.gather(*kept)
+
+    asyncio.run(ask())
+    assert logged.verdict(place, read_keys(place.key)).records == 2
+
+
+def _until(true: Callable[[], object]) -> None:
+    """Keeps the loop in this turn."""
+    until = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < until, "nothing was written during the turn"
+        time.sleep(0.005)
+
+
 def test_too_many_waiting_are_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serving.query_log.writer.MOST_WAITING", 2)
     log = QueryLog("test", logged.settings(tmp_path))
@@ -192,8 +229,32 @@ def test_the_anchor_only_moves_forward(tmp_path: Path) -> None:
     logged.fill(place, [1], 1)
     second = read_anchor(place.anchor)
     assert first is not None and second is not None and second.head.seq == 2
-    assert advance(place.anchor, first, lambda _: True)
+    assert advance(place.anchor, Commit(first, Head(0, bytes(32))), lambda _: True)
     assert read_anchor(place.anchor) == second
+
+
+def test_only_what_this_worker_signed_itself_is_taken_for_genuine(tmp_path: Path) -> None:
+    place = logged.settings(tmp_path)
+    logged.fill(place, [1])
+    first = read_anchor(place.anchor)
+    logged.fill(place, [1], 1)
+    second = read_anchor(place.anchor)
+    logged.fill(place, [1], 2)
+    third = read_anchor(place.anchor)
+    assert first is not None and second is not None and third is not None
+    asked: list[Anchor] = []
+
+    def moved(last: Anchor | None) -> tuple[bool, list[Anchor], Anchor | None]:
+        """To the third from a file that holds the second."""
+        place.anchor.unlink()
+        advance(place.anchor, Commit(second, first.head), lambda _: True)
+        asked.clear()
+        whole = advance(place.anchor, Commit(third, second.head), lambda one: bool(asked.append(one)), last)
+        return whole, list(asked), read_anchor(place.anchor)
+
+    assert moved(second) == (True, [], third)
+    assert moved(None) == (False, [second], second)  # another worker's, or nobody's: it is checked
+    assert moved(first)[::2] == (False, second)
 
 
 @pytest.mark.parametrize(
