@@ -274,7 +274,7 @@ def detection_codes(detection: str | Floats | None, count: int) -> Floats:
 
 def pool_patients(values: Floats, predictors: Sequence[Predictor], patient: NDArray[np.intp]) -> Floats:
     """One row per patient, in order of first appearance, from the rows of his vertebrae; shape (patients, columns)."""
-    step = np.diff(patient)
+    step = patient[1:] - patient[:-1]
     if (step > 0).all():  # one vertebra each, the commonest question: nothing to pool
         return values
     if (step < 0).any():

@@ -6,7 +6,7 @@ so that a model is asked only once or twice. Numbers are never rounded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -223,34 +223,41 @@ def _explanation_json(asked: _Asked, explained: Explanation, row: int, records: 
 
 def _what_ifs(asked: _Asked, risk: Floats, bounds: Floats) -> list[tuple[Json, int]]:
     """Each change of plan with the vertebra whose risk it is (0 for refracture); lists by horizon."""
-    rows, scale = asked.rows, asked.served.model.head.scale
-    changed = np.arange(asked.own, len(risk))
-    if not len(changed):
+    rows = slice(asked.own, len(risk))
+    before = asked.rows.vertebra[rows]
+    if not len(before):
         return []
-    before = rows.vertebra[changed]
-    difference = risk[changed] - risk[before]
-    paired = paired_difference(scale, asked.spread[before], asked.spread[changed], difference)
-    unknown = np.isnan(rows.values[changed])
+    difference = risk[rows] - risk[before]
+    paired = paired_difference(asked.served.model.head.scale, asked.spread[before], asked.spread[rows], difference)
+    unknown = np.isnan(asked.rows.values[rows])
     column_of = {predictor.variable: column for column, predictor in enumerate(asked.served.predictors)}
     found = []
-    for place, row in enumerate(changed.tolist()):
-        scenario = asked.scenarios[rows.owner[row]]
-        if unknown[place, column_of[scenario.variable]]:  # a sum with an unknown vertebra: the change cannot show
-            continue
-        level = None if scenario.vertebra is None else asked.question.levels[scenario.vertebra]
-        entry = {
-            "variable": scenario.variable,
-            "level": level,
-            "from": scenario.was,
-            "to": scenario.value,
-            "risk": risk[row].tolist(),
-            "interval": bounds[row].tolist(),
-            "difference": difference[place].tolist(),
-            "difference_interval": paired[place].tolist(),
-            "evidence": evidence(scenario.variable, scenario.value, scenario.was),
-        }
-        found.append((entry, int(rows.vertebra[row])))
+    for owner, vertebra, gaps, *numbers in _by_row(
+        asked.rows.owner[rows], before, unknown, risk[rows], bounds[rows], difference, paired
+    ):
+        scenario = asked.scenarios[owner]
+        if not gaps[column_of[scenario.variable]]:  # else a sum with an unknown vertebra: the change cannot show
+            found.append((_what_if(asked.question, scenario, *numbers), vertebra))
     return found
+
+
+def _by_row(*columns: NDArray[Any]) -> Iterator[tuple[Any, ...]]:
+    """Row by row what stands in arrays of one length, as plain values and lists."""
+    return zip(*(column.tolist() for column in columns), strict=True)
+
+
+def _what_if(question: Question, scenario: Scenario, risk: Any, interval: Any, difference: Any, paired: Any) -> Json:
+    return {
+        "variable": scenario.variable,
+        "level": None if scenario.vertebra is None else question.levels[scenario.vertebra],
+        "from": scenario.was,
+        "to": scenario.value,
+        "risk": risk,
+        "interval": interval,
+        "difference": difference,
+        "difference_interval": paired,
+        "evidence": evidence(scenario.variable, scenario.value, scenario.was),
+    }
 
 
 def _single(entry: Json) -> Json:
@@ -313,9 +320,9 @@ def _warnings(
 def _outside_range(asked: _Asked) -> list[Json]:
     served = asked.served
     values = asked.rows.values[: asked.own]
-    outside = np.argwhere((values < served.low) | (values > served.high))
+    rows, columns = ((values < served.low) | (values > served.high)).nonzero()
     found = []
-    for row, column in outside.tolist():
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
         predictor = served.predictors[column]
         if predictor.shape not in ("continuous", "score"):  # rare is not beyond: a flag has no range to leave
             continue

@@ -41,6 +41,7 @@ PLAN_OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "anti_osteoporosis_plan": ("none", "zoledronate"),
     }
 )
+_PLACED = (None, *PROCEDURE_CODES)
 VOLUME_STEPS_ML = (-1.0, 1.0)
 #: Plans that the operation has not settled.
 STILL_OPEN_AFTER_SURGERY = frozenset({"anti_osteoporosis_plan"})
@@ -120,7 +121,7 @@ def column_value(predictor: Predictor, value: float, records: Sequence[Record]) 
     Several vertebrae that differ in a choice of which any one counts give the list of their choices. A choice that the
     models do not know is shown as it was stated, though it counts as unknown.
     """
-    if value != value and not any(is_unplaced(predictor.variable, record) for record in records):
+    if value != value and not is_unplaced(predictor.variable, *records):
         return None
     in_words = _IN_WORDS[predictor.name]
     if in_words is not None:
@@ -132,27 +133,24 @@ def column_value(predictor: Predictor, value: float, records: Sequence[Record]) 
 
 def _in_words(predictor: Predictor) -> Callable[[float], Value] | None:
     """How a known value of the matrix is said; None where only the records tell the word that was stated."""
-    variable = VARIABLES.get(predictor.variable)
     if predictor.levels:
         return lambda value: predictor.levels[int(value)]
-    if variable is None:
-        return None
-    choices = variable.choices
+    choices = VARIABLES[predictor.variable].choices
     ways: dict[str, Callable[[float], Value]] = {
         "integer": int,
         "number": float,
         "ordinal": lambda value: choices[int(value)],
         "flag": lambda value: value == 1,
     }
-    return ways.get(variable.kind)
+    return ways.get(VARIABLES[predictor.variable].kind)
 
 
 _IN_WORDS = {p.name: _in_words(p) for predictors in PREDICTORS.values() for p in predictors}
 
 
-def is_unplaced(variable: str, record: Record) -> bool:
-    """Whether the record states a choice that the models have no place for, such as a stent: it counts as unknown."""
-    return variable == "procedure" and record.get(variable) not in (None, *PROCEDURE_CODES)
+def is_unplaced(variable: str, *records: Record) -> bool:
+    """Whether a record states a choice that the models have no place for, such as a stent: it counts as unknown."""
+    return variable == "procedure" and any(record.get(variable) not in _PLACED for record in records)
 
 
 def plan_changes(served: Served, treated: Treated) -> list[Scenario]:
@@ -242,11 +240,9 @@ def _by_patient(outcome: Outcome, treated: Treated, scenarios: Sequence[Scenario
     for copy, scenario in enumerate(scenarios, 1):
         first, touched = (0, count) if scenario.vertebra is None else (scenario.vertebra, 1)
         spans.append(slice(copy * count + first, copy * count + first + touched))
-    every = np.arange(copies)
-    taken = np.tile(np.arange(count), copies)
-    values = _derived(outcome, treated, taken, scenarios, spans)
-    pooled = pool_patients(values, PREDICTORS[outcome], np.repeat(every, count))
-    return Rows(pooled, every - 1, np.zeros(copies, dtype=np.intp))
+    copy_of, taken = np.divmod(np.arange(copies * count), count)
+    pooled = pool_patients(_derived(outcome, treated, taken, scenarios, spans), PREDICTORS[outcome], copy_of)
+    return Rows(pooled, np.arange(-1, copies - 1), np.zeros(copies, dtype=np.intp))
 
 
 def _derived(

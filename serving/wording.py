@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from features.build import Predictor
+from features.build import PREDICTORS, Predictor
 from features.ct.warnings import CT_WARNINGS
 from features.dictionary import VARIABLES, Value
 
@@ -66,17 +67,12 @@ def contribution_text(
     direction = "raises the risk" if contribution > 0 else "lowers the risk"
     if abs(contribution) < HARDLY:
         direction = "hardly changes the risk"
+    words = _WORDS[predictor.name]
     if value is None:
-        return f"{label(predictor)}: not known; what is known beside it {direction}"
+        return f"{words.label}: not known; what is known beside it {direction}"
     if not counted:
-        return f"{label(predictor)}: {_said(predictor, value)}, which counts as not known; that {direction}"
-    place = f" ({_POOLED[predictor.pool]})" if vertebrae > 1 and predictor.pool in _POOLED else ""
-    return f"{label(predictor)}: {_said(predictor, value)}{place}; {direction}"
-
-
-def label(predictor: Predictor) -> str:
-    """What the predictor is called in the dictionary: by its own name if it is a quantity, else its variable."""
-    return VARIABLES[shown_variable(predictor)].label
+        return f"{words.label}: {_said(value, words.unit)}, which counts as not known; that {direction}"
+    return f"{words.label}: {_said(value, words.unit)}{words.pooled if vertebrae > 1 else ''}; {direction}"
 
 
 def shown_variable(predictor: Predictor) -> str:
@@ -88,15 +84,30 @@ def shown_variable(predictor: Predictor) -> str:
     return predictor.name if predictor.shape == "continuous" else predictor.variable
 
 
-def _said(predictor: Predictor, value: Any) -> str:
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What is said of a predictor whoever the patient is: its label, ``" mm"`` or nothing, ``" (worst vertebra)"``."""
+
+    label: str
+    unit: str
+    pooled: str
+
+    @classmethod
+    def of(cls, predictor: Predictor) -> _Words:
+        shown = VARIABLES[shown_variable(predictor)]
+        unit = f" {shown.unit}" if shown.unit and shown.unit != "count" else ""
+        return cls(shown.label, unit, f" ({_POOLED[predictor.pool]})" if predictor.pool in _POOLED else "")
+
+
+_WORDS = {predictor.name: _Words.of(predictor) for predictors in PREDICTORS.values() for predictor in predictors}
+
+
+def _said(value: Any, unit: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(value)
-    if isinstance(value, str):
-        return value
-    unit = VARIABLES[shown_variable(predictor)].unit
-    return f"{value:.4g} {unit}" if unit and unit != "count" else f"{value:.4g}"
+    return value if isinstance(value, str) else f"{value:.4g}{unit}"
 
 
 def evidence(variable: str, value: Value, was: Value | None) -> str:
@@ -128,11 +139,10 @@ def ct_warning(code: str, level: str | None) -> dict[str, Any]:
 
 def outside_range_text(predictor: Predictor, low: float, high: float) -> str:
     """``low`` and ``high``: the first and the 99th percentile of the training, which is what a model card holds."""
-    unit = VARIABLES[shown_variable(predictor)].unit
-    span = f"{low:g} to {high:g}{f' {unit}' if unit and unit != 'count' else ''}"
+    words = _WORDS[predictor.name]
     return (
-        f"{label(predictor)} lies outside {span}, where the central 98 % of the patients lie that the model was "
-        "trained on: the risk is an extrapolation"
+        f"{words.label} lies outside {low:g} to {high:g}{words.unit}, where the central 98 % of the patients lie that "
+        "the model was trained on: the risk is an extrapolation"
     )
 
 
