@@ -19,7 +19,8 @@ MOST_LAST = 2048
 
 
 class DrainingServer(uvicorn.Server):
-    """``lifeline``: handle that ends when the server must end; ``told``: handle to write a byte to once it is ready.
+    """``lifeline``: handle that ends, or can be read, when the server must end; ``told``: one to write a byte to once
+    it is ready.
 
     By itself uvicorn closes, when asked to end, every connection on which it has not read a question yet, also those
     whose question is on the way. Here those are answered first, with ``Connection: close``.
@@ -33,7 +34,8 @@ class DrainingServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             asyncio.get_running_loop().add_reader(self._lifeline, self._let_go)
-            os.write(self._told, b"r")
+            with suppress(BrokenPipeError):  # nobody is left to be told
+                os.write(self._told, b"r")
 
     def _let_go(self) -> None:
         asyncio.get_running_loop().remove_reader(self._lifeline)

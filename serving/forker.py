@@ -1,7 +1,7 @@
 """Loads the service once and forks workers from it: a worker that was killed is replaced in a tenth of a second.
 
-Run by ``serving.supervisor`` with the number of workers and three handles: the listening socket, the lifeline (ends
-when everybody must end) and a pipe on which each worker says that it is ready.
+Run by ``serving.supervisor``. It goes on for a while if the supervisor is killed, and offers the socket to the next one
+(``serving.takeover``); workers end once both are gone.
 """
 
 from __future__ import annotations
@@ -9,13 +9,18 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
-import select
 import signal
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from serving import takeover
+from serving.takeover import Offer
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-#: A worker that lives shorter than this may have a fault that its successor will have too: wait longer each time.
+#: A worker that ends by itself sooner than this may have a fault that its successor has too: wait longer each time.
 SHORT_LIFE_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
@@ -24,9 +29,16 @@ LOOK_EVERY_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
 
 
-def main(workers: int, listening: int, lifeline: int, told: int) -> int:
-    """Fork, replace, and end when asked to or when the supervisor is gone."""
-    end_with_parent()
+def main(workers: int, supervisor: int, listening: int, lifeline: int, hold: int, told: int) -> int:
+    """Fork, replace, and end when asked to.
+
+    ``supervisor``: its process id. Handles: the ``listening`` socket; ``lifeline``, which ends when workers must, and
+    ``hold``, one of its other ends, so that it lasts as long as this process; ``told``, where workers say that they are
+    ready.
+    """
+    tell_when_parent_ends(signal.SIGTERM)
+    if os.getppid() != supervisor:
+        return 0
     gc.disable()  # while modules are loaded nothing becomes garbage that would be worth the search
     from serving import service  # the slow part: done once, shared by all workers
 
@@ -35,61 +47,102 @@ def main(workers: int, listening: int, lifeline: int, told: int) -> int:
     gc.freeze()  # what is loaded stays; a collector that walked it would copy it into each worker
     gc.enable()
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    born: dict[int, float] = {}
-    pause, not_before = 0.0, 0.0
+    tell_when_parent_ends(signal.SIGCHLD)  # from here on there is something to go on with
+    offer: Offer | None = None
+
+    def work() -> int:
+        os.close(hold)
+        if offer is not None:
+            offer.close()
+        return service.work(listening, lifeline, told)
+
+    crew = _Crew(workers, work)
     while True:
-        if time.monotonic() >= not_before:
-            for _ in range(workers - len(born)):
-                pid = os.fork()
-                if pid == 0:
-                    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-                    _end(service.work(listening, lifeline, told))
-                born[pid] = time.monotonic()
-        if _is_asked_to_end(lifeline):
-            return _end_all(born, listening, told)
+        crew.fill()
+        if _is_asked_to_end(takeover.LOOK_EVERY_SECONDS if offer else LOOK_EVERY_SECONDS):
+            break
+        if offer is None and os.getppid() != supervisor:
+            offer = _offer(service.state_folder(), listening)
+            if offer is None:
+                break
+        if offer is not None and offer.is_over():
+            break
         service.prepare()
-        lives = _buried(born)
-        if lives:
-            short = min(lives) < SHORT_LIFE_SECONDS
-            pause = min(2 * pause + FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS) if short else 0.0
-            not_before = time.monotonic() + pause
-
-
-def end_with_parent() -> None:
-    """Have the kernel send SIGTERM to this process as soon as its parent ends, however that ends.
-
-    The lifeline says it too, but is looked at between other things; until then nobody else could have the port. Needs
-    Linux; where it is refused the lifeline remains.
-    """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-
-
-def _is_asked_to_end(lifeline: int) -> bool:
-    """Wait for a child's end, a signal to stop, or the end of the supervisor; True for the last two."""
-    found = signal.sigtimedwait(_SIGNALS, LOOK_EVERY_SECONDS)
-    if found is not None and found.si_signo != signal.SIGCHLD:
-        return True
-    return bool(select.select([lifeline], [], [], 0)[0])
-
-
-def _buried(born: dict[int, float]) -> list[float]:
-    """How long those lived that have ended, in seconds."""
-    lives = []
-    for pid in list(born):
-        if os.waitpid(pid, os.WNOHANG)[0]:
-            lives.append(time.monotonic() - born.pop(pid))
-    return lives
-
-
-def _end_all(born: dict[int, float], listening: int, told: int) -> int:
-    """Stop listening before the workers are told: who comes after them is refused, and not forgotten in a queue."""
+        crew.bury()
+    if offer is not None:
+        offer.withdraw()
+    # Before the workers are told: who comes after them is refused, and not forgotten in a queue.
     os.close(listening)
     os.close(told)
-    for pid in born:
-        os.kill(pid, signal.SIGTERM)
-    for pid in born:
-        os.waitpid(pid, 0)
+    crew.end()
     return 0
+
+
+def tell_when_parent_ends(number: signal.Signals) -> None:
+    """Have the kernel send this signal to this process as soon as its parent ends, however that ends.
+
+    Needs Linux; where it is refused, whoever looks at the id of his parent from time to time finds it out later.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+
+
+def _is_asked_to_end(seconds: float) -> bool:
+    """Wait for a child's or the parent's end (False) or a signal to stop (True)."""
+    found = signal.sigtimedwait(_SIGNALS, seconds)
+    return found is not None and found.si_signo != signal.SIGCHLD
+
+
+def _offer(home: Path, listening: int) -> Offer | None:
+    """None if nobody could take the service over: then going on would only keep the port from the next one."""
+    try:
+        made = Offer(home, listening, takeover.ORPHANED_SECONDS)
+    except OSError as error:
+        sys.stderr.write(f"cemrisk serve is gone; its workers end, since no socket can be made: {error.strerror}\n")
+        return None
+    seconds = f"{takeover.ORPHANED_SECONDS:.0f} s"
+    sys.stderr.write(f"cemrisk serve is gone; its workers go on for {seconds}, or until it is started again\n")
+    return made
+
+
+@dataclass
+class _Crew:
+    """The ``wanted`` workers, each a process that runs ``work``; ``born``: since when each lives."""
+
+    wanted: int
+    work: Callable[[], int]
+    born: dict[int, float] = field(default_factory=dict)
+    pause: float = 0.0
+    not_before: float = 0.0
+
+    def fill(self) -> None:
+        """Fork those that are missing, unless the last ones had to be given a pause."""
+        if time.monotonic() < self.not_before:
+            return
+        for _ in range(self.wanted - len(self.born)):
+            pid = os.fork()
+            if pid == 0:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+                _end(self.work())
+            self.born[pid] = time.monotonic()
+
+    def bury(self) -> None:
+        """Look who has ended. Who was killed from outside had no fault of its own and is replaced at once."""
+        failed = []
+        for pid in list(self.born):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                life = time.monotonic() - self.born.pop(pid)
+                failed.append(life < SHORT_LIFE_SECONDS and os.waitstatus_to_exitcode(status) != -signal.SIGKILL)
+        if failed:
+            self.pause = min(2 * self.pause + FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS) if any(failed) else 0.0
+            self.not_before = time.monotonic() + self.pause
+
+    def end(self) -> None:
+        """Tell all to end, and wait for it."""
+        for pid in self.born:
+            os.kill(pid, signal.SIGTERM)
+        for pid in self.born:
+            os.waitpid(pid, 0)
 
 
 def _end(code: int) -> None:

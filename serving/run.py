@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import ipaddress
 import os
+import shutil
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from features.build import outcomes_at
 from features.dictionary import Moment
 from features.errors import UsageError
+from serving import takeover
 from serving.cds_hooks import clients
 from serving.keys import REQUIRE_KEYS, any_good
 from serving.limits import Limits
 from serving.supervisor import Supervisor
+from serving.takeover import Orphans
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 3000
 #: How many clients may stand in the queue of the socket.
 BACKLOG = 2048
-#: How long a port may still be taken: workers of a service that was just killed need a moment to let go of it.
+#: How long a port may still be taken: a service that was just killed needs a moment to let go of it or hand it over.
 PATIENCE_SECONDS = 3.0
 LOOK_EVERY_SECONDS = 0.05
+#: Folders of metrics, and how old one must be before it can have been left behind: a fresh one is not held yet.
+METRICS = "cemrisk-metrics-"
+FRESH_SECONDS = 60.0
 
 
 def serve_forever(
@@ -42,14 +50,57 @@ def serve_forever(
         raise UsageError("workers must be at least 1")
     Limits.of(environment)  # said here, and not by each worker in its log
     clients.read(home)
-    listening = bound(address, port)
+    listening, orphans = _bound_or_taken_over(home, address, port)
     beyond = not ipaddress.ip_address(address).is_loopback
     _say_how_it_starts(home, f"http://{f'[{address}]' if ':' in address else address}:{port}")
+    if orphans:
+        sys.stderr.write("taking over from workers whose cemrisk serve was killed\n")
     if beyond:
         sys.stderr.write("others can reach it: keys and patients travel in the clear unless a proxy adds TLS\n")
-    with listening, tempfile.TemporaryDirectory(prefix="cemrisk-metrics-") as metrics:
+    with listening, _metrics_folder() as (metrics, shared):
         environment = _child_environment(home, environment, workers, beyond) | {"PROMETHEUS_MULTIPROC_DIR": metrics}
-        return Supervisor(listening, workers, environment).run()
+        return Supervisor(listening, workers, environment, shared, orphans).run()
+
+
+def _bound_or_taken_over(home: Path, address: str, port: int) -> tuple[socket.socket, Orphans | None]:
+    """A socket that listens there, with who serves on it still. Raises ``UsageError`` if it cannot be had."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return bound(address, port), None
+        except PortTaken:
+            orphans = takeover.find(home.resolve(), address, port)
+            if orphans is not None:
+                return orphans.listening, orphans
+            if time.monotonic() > until:
+                raise
+        time.sleep(LOOK_EVERY_SECONDS)
+
+
+@contextlib.contextmanager
+def _metrics_folder() -> Iterator[tuple[str, int]]:
+    """A folder for what all workers count, and a handle with a lock on it: whoever inherits it keeps the folder."""
+    remove_left_behind()
+    with tempfile.TemporaryDirectory(prefix=METRICS) as name:
+        handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield name, handle
+        os.close(handle)
+    remove_left_behind()
+
+
+def remove_left_behind() -> None:
+    """Folders of a service that was killed, once none of its workers is left."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{METRICS}*"):
+        with contextlib.suppress(OSError):  # another user's, or in use
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                found = os.fstat(handle)
+                if found.st_uid == os.geteuid() and time.time() - found.st_mtime > FRESH_SECONDS:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(handle)
 
 
 def _say_how_it_starts(home: Path, url: str) -> None:
@@ -77,23 +128,23 @@ def require_allowed(host: str, has_keys: bool) -> str:
     return str(address)
 
 
-def bound(address: str, port: int, patience_seconds: float = PATIENCE_SECONDS) -> socket.socket:
-    """A socket that listens there. Raises ``UsageError`` if it cannot, also after a while."""
-    until = time.monotonic() + patience_seconds
-    while True:
-        found = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            found.bind((address, port))
-            found.listen(BACKLOG)
-            return found
-        except (OSError, OverflowError) as error:
-            found.close()
-            taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-            if not taken or time.monotonic() > until:
-                text = f"port {port} of {address} cannot be bound: something listens there, or it is not allowed"
-                raise UsageError(text) from None
-        time.sleep(LOOK_EVERY_SECONDS)
+class PortTaken(UsageError):
+    """Something listens there already."""
+
+
+def bound(address: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises ``UsageError`` if it cannot, ``PortTaken`` if it could later."""
+    found = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((address, port))
+        found.listen(BACKLOG)
+        return found
+    except (OSError, OverflowError) as error:
+        found.close()
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        text = f"port {port} of {address} cannot be bound: something listens there, or it is not allowed"
+        raise (PortTaken if taken else UsageError)(text) from None
 
 
 def _child_environment(home: Path, environment: Mapping[str, str], workers: int, beyond: bool) -> dict[str, str]:

@@ -113,7 +113,7 @@ class Service:
     """One worker."""
 
     def __init__(self) -> None:
-        home = _home()
+        home = state_folder()
         ehr = app.state.ehr = Ehr(home)
         keyring = Keyring(home, required=bool(os.environ.get(REQUIRE_KEYS)))
         app.state.door = Door(keyring, (Tokens(ehr).recognise,), Limits.of(os.environ))
@@ -132,7 +132,7 @@ def prepare() -> None:
     _bento()
     for name in ("uvloop", "uvicorn.protocols.http.httptools_impl", "uvicorn.lifespan.on"):
         importlib.import_module(name)
-    shelf.refresh(_home())
+    shelf.refresh(state_folder())
 
 
 @cache
@@ -144,7 +144,8 @@ def _bento() -> Any:
     return Service.to_asgi()  # type: ignore[attr-defined]
 
 
-def _home() -> Path:
+def state_folder() -> Path:
+    """Where models, access keys and query log lie."""
     return Path(os.environ.get("CEMRISK_HOME", ".cemrisk"))
 
 

@@ -5,8 +5,10 @@
         worker                  answers, as BentoML runs it
 
 Workers outlive a forker that dies: they go on answering until those of the next one are ready. Each generation of
-workers holds the end of a *lifeline*, a pipe whose other end only the supervisor has: when it closes it, or dies, they
-finish what they have begun and end. By a second pipe they say that they are ready, and, by its end, that all are gone.
+workers holds the end of a *lifeline*, a pipe whose other end the supervisor and the forker have: when one writes there,
+or both are gone, they finish what they have begun and end. By a second pipe they say that they are ready, and, by its
+end, that all are gone. If the supervisor is killed, forker and workers go on until the next one has taken over
+(``serving.takeover``): to that one they are a generation of before.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from serving.takeover import END, Orphans
+
 #: How long open requests may take to end once the service was asked to stop.
 GRACE_SECONDS = 10
 #: Beyond the grace, until the forker is killed.
@@ -32,10 +36,9 @@ PAUSE_SECONDS = 1.0
 
 @dataclass
 class _Generation:
-    """One forker with its workers. ``ready``: how many workers have said that they are."""
+    """A forker with its workers, one process ``group``. ``ready``: how many workers have said that they are."""
 
-    process: subprocess.Popen[bytes]
-    pidfd: int
+    group: int
     lifeline: int
     told: int
     ready: int = 0
@@ -44,27 +47,50 @@ class _Generation:
     def retire(self) -> None:
         """Ask its workers to finish and end."""
         if self.lifeline >= 0:
+            with contextlib.suppress(OSError):  # all are gone already
+                os.write(self.lifeline, END)
             os.close(self.lifeline)
             self.lifeline = -1
 
     def kill(self) -> None:
         """End the forker and its workers at once: they are a process group, which lives as long as one of them."""
-        sys.stderr.write(f"processes of {self.process.pid} did not end in time and are killed\n")
+        sys.stderr.write(f"processes of {self.group} did not end in time and are killed\n")
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+            os.killpg(self.group, signal.SIGKILL)
+
+    @classmethod
+    def of(cls, orphans: Orphans) -> _Generation:
+        """Their connection says both: by a byte that they must end, by its end that they have."""
+        told = orphans.connection.detach()
+        return cls(orphans.group, os.dup(told), told)
+
+
+@dataclass
+class _Newest(_Generation):
+    """The one whose forker is a child of this process."""
+
+    process: subprocess.Popen[bytes] = field(kw_only=True)
+    pidfd: int = field(kw_only=True)
 
 
 @dataclass
 class Supervisor:
-    """Runs ``workers`` workers on ``listening`` until SIGINT or SIGTERM."""
+    """Runs ``workers`` workers on ``listening`` until SIGINT or SIGTERM.
+
+    ``shared``: a handle that all of them hold as long as one lives. ``orphans``: who answers until they are ready.
+    """
 
     listening: socket.socket
     workers: int
     environment: Mapping[str, str]
+    shared: int
+    orphans: Orphans | None = None
     _old: list[_Generation] = field(default_factory=list)
 
     def run(self) -> int:
         """Returns 0 if it was asked to stop; else what the forker ended with that never got a worker ready."""
+        if self.orphans is not None:
+            self._old.append(_Generation.of(self.orphans))
         with _signals() as asked:
             now = self._start()
             while True:
@@ -85,19 +111,21 @@ class Supervisor:
                     time.sleep(PAUSE_SECONDS if not now.ready else 0)
                     now = self._start()
 
-    def _start(self) -> _Generation:
+    def _start(self) -> _Newest:
         lifeline = os.pipe()
         told = os.pipe()
-        handles = (self.listening.fileno(), lifeline[0], told[1])
-        command = [sys.executable, "-m", "serving.forker", str(self.workers), *map(str, handles)]
+        handles = (self.listening.fileno(), *lifeline, told[1])
+        command = [sys.executable, "-m", "serving.forker", *map(str, (self.workers, os.getpid(), *handles))]
         # A session of its own: Ctrl-C in a terminal would otherwise reach everybody twice. And a group, so that
         # all of them can be killed at once.
-        process = subprocess.Popen(command, env=self.environment, pass_fds=handles, start_new_session=True)
+        process = subprocess.Popen(
+            command, env=self.environment, pass_fds=(*handles, self.shared), start_new_session=True
+        )
         os.close(lifeline[0])
         os.close(told[1])
-        return _Generation(process, os.pidfd_open(process.pid), lifeline[1], told[0])
+        return _Newest(process.pid, lifeline[1], told[0], process=process, pidfd=os.pidfd_open(process.pid))
 
-    def _handles(self, now: _Generation) -> list[int]:
+    def _handles(self, now: _Newest) -> list[int]:
         return [now.pidfd, *(one.told for one in [now, *self._old] if not one.over)]
 
     def _wait(self, handles: list[int], seconds: float | None = None) -> list[int]:
@@ -105,18 +133,18 @@ class Supervisor:
 
     def _listen(self, one: _Generation, found: list[int]) -> None:
         if one.told in found and not one.over:
-            said = os.read(one.told, 4096)
+            said = _read(one.told)
             one.ready += len(said)
             if not said:
                 one.over = True
                 one.retire()
                 os.close(one.told)
 
-    def _buried(self, one: _Generation) -> int:
+    def _buried(self, one: _Newest) -> int:
         os.close(one.pidfd)
         return one.process.wait()
 
-    def _stop(self, now: _Generation) -> int:
+    def _stop(self, now: _Newest) -> int:
         """First nobody listens any more but the workers, then they finish what has come in."""
         self.listening.close()
         now.process.send_signal(signal.SIGTERM)
@@ -137,6 +165,13 @@ class Supervisor:
             one.kill()
         now.process.wait()
         return 0
+
+
+def _read(handle: int) -> bytes:
+    try:
+        return os.read(handle, 4096)
+    except ConnectionError:  # orphans who were killed
+        return b""
 
 
 @contextlib.contextmanager

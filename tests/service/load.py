@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import threading
 import time
@@ -53,6 +54,11 @@ class Load:
                 return min(later) - moment
             time.sleep(0.005)
         raise AssertionError("nothing was answered any more")
+
+    def longest_pause_since(self, moment: float) -> float:
+        """Seconds between two answers that followed each other, or the moment and the first."""
+        times = [moment, *sorted(at for _, _, at in self.answers if at > moment)]
+        return max(after - before for before, after in itertools.pairwise(times))
 
     def client(self, number: int) -> None:
         """One client: on a connection that it keeps, or for every third client a new one for each question."""

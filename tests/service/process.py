@@ -31,6 +31,7 @@ class Running:
     url: str
     process: subprocess.Popen[bytes]
     log: Path
+    home: Path
 
     def wait_ready(self) -> None:
         self._wait("/readyz")
@@ -48,25 +49,51 @@ class Running:
             time.sleep(0.2)
         raise AssertionError(f"{path} was not 200 within {READY_WITHIN_SECONDS} s: {self.log.read_text()}")
 
-    def wait_bound(self) -> None:
-        """Until it has the port: who asks there from now on reaches no service of before."""
+    def wait_taken_over(self, orphans: list[int]) -> None:
+        """Until it answers in the place of a service whose supervisor was killed."""
         until = time.monotonic() + READY_WITHIN_SECONDS
-        while not self.forkers():  # they are started with the socket
+        while not self.workers() or any(lives(pid) for pid in orphans):
             assert self.process.poll() is None and time.monotonic() < until, self.log.read_text()
             time.sleep(0.02)
 
+    def kill(self) -> list[int]:
+        """kill -9 of what was started; returns whom it leaves behind."""
+        left = [*self.forkers(), *self.workers()]
+        self.process.kill()
+        self.process.wait()
+        return left
+
     def workers(self) -> list[int]:
         """Processes that answer: the children of the forker."""
-        return [pid for forker in self.forkers() for pid in _children(forker)]
+        return [pid for forker in self.forkers() for pid in children(forker)]
 
     def forkers(self) -> list[int]:
         """The process that workers are forked from."""
-        return [pid for pid in _children(self.process.pid) if b"serving.forker" in _command(pid)]
+        return [pid for pid in children(self.process.pid) if b"serving.forker" in _command(pid)]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask it to stop and return its exit code."""
         self.process.send_signal(number)
         return self.process.wait(timeout=30)
+
+
+def lives(pid: int) -> bool:
+    """Ended processes that nobody has buried yet, as in a container without an init, do not count."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _end_orphans(home: Path) -> None:
+    """Kill forkers of this state folder, and their workers with them; a service that was killed leaves them behind."""
+    own = f"CEMRISK_HOME={home.resolve()}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if b"serving.forker" in _command(int(folder.name)) and own in (folder / "environ").read_bytes().split(
+                b"\0"
+            ):
+                os.killpg(int(folder.name), signal.SIGKILL)
 
 
 def _command(pid: int) -> bytes:
@@ -75,7 +102,8 @@ def _command(pid: int) -> bytes:
     return b""
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Process ids of those that it has started."""
     with contextlib.suppress(OSError):
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
@@ -94,9 +122,11 @@ def running(home: Path, folder: Path, workers: int = 1, port: int | None = None)
     with log.open("ab") as file:
         command = [sys.executable, "-c", _START, str(home), str(port), str(workers)]
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=folder, env=dict(os.environ))
-    found = Running(f"http://127.0.0.1:{port}", process, log)
+    found = Running(f"http://127.0.0.1:{port}", process, log, home)
     try:
         yield found
     finally:
         if process.poll() is None:
             found.stop()
+        elif process.returncode < 0:
+            _end_orphans(home)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -13,14 +15,14 @@ import pytest
 
 from benchmarks import faults
 from serving.supervisor import GRACE_SECONDS
-from tests.service import load
-from tests.service.process import running
+from tests.service.process import Running, children, lives, running
 from tests.service.questions import EXAMPLE
 
 ROUNDS = {
     faults.kill_a_worker: 2,
     faults.kill_all_workers: 1,
     faults.kill_the_forker: 1,
+    faults.kill_the_supervisor: 1,
     faults.stop_under_load: 1,
     faults.full_disk: 1,
     faults.flip_bits: 40,
@@ -42,53 +44,88 @@ def test_nothing_is_lost_and_no_answer_is_wrong(scenario: faults.Scenario, own_h
     assert all(seconds < RECOVERED_WITHIN_SECONDS for seconds in found.recoveries)
     if scenario is not faults.flip_bits:
         assert found.answers and found.records >= found.answers
-    if scenario in (faults.stop_under_load, faults.kill_the_forker):
+    if scenario in (faults.stop_under_load, faults.kill_the_forker, faults.kill_the_supervisor):
         assert "cut" not in found.ends, found.ends
 
 
-@pytest.mark.slow
-def test_who_lost_the_supervisor_ends_and_frees_the_port(own_home: Path, tmp_path: Path) -> None:
-    with running(own_home, tmp_path) as service:
-        service.wait_ready()
-        assert httpx.post(f"{service.url}/v1/risk", json=EXAMPLE).status_code == 200
-        (forker,), workers = service.forkers(), service.workers()
-        os.kill(service.process.pid, signal.SIGKILL)
-        service.process.wait()
-        until = time.monotonic() + RECOVERED_WITHIN_SECONDS
-        while any(_lives(pid) for pid in (forker, *workers)):
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{service.url}/livez")
-
-
-def _lives(pid: int) -> bool:
-    """Ended processes that nobody has buried yet, as in a container without an init, do not count."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-@pytest.mark.slow
-def test_the_port_can_be_had_again_at_once_after_the_supervisor_was_killed(own_home: Path, tmp_path: Path) -> None:
-    """As a supervisor of the machine does it: without waiting for whoever is left of the one before."""
+@pytest.fixture
+def orphaned(own_home: Path, tmp_path: Path) -> Iterator[tuple[Running, list[int]]]:
+    """A service whose supervisor was just killed, with the processes that are left."""
     with running(own_home, tmp_path, workers=2) as service:
         service.wait_ready()
-        with load.load(service.url, clients=8) as asked:
-            asked.next_answer_after(time.monotonic())
-            left = [*service.forkers(), *service.workers()]
-            service.process.kill()
-            service.process.wait()
-            with running(own_home, tmp_path, port=int(service.url.rpartition(":")[2])) as after:
-                after.wait_bound()
-                after.wait_ready()
-                asked.next_answer_after(time.monotonic())
-                until = time.monotonic() + RECOVERED_WITHIN_SECONDS
-                while any(_lives(pid) for pid in left):
-                    assert time.monotonic() < until
-                    time.sleep(0.05)
-    load.check(asked, own_home)
+        left = service.kill()
+        yield service, left
+
+
+def _until_ended(pids: list[int]) -> None:
+    until = time.monotonic() + RECOVERED_WITHIN_SECONDS
+    while any(lives(pid) for pid in pids):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def _asked(service: Running) -> int:
+    return httpx.post(f"{service.url}/v1/risk", json=EXAMPLE, timeout=20).status_code
+
+
+@pytest.mark.slow
+def test_orphans_answer_replace_workers_and_end_when_they_are_told(orphaned: tuple[Running, list[int]]) -> None:
+    service, (forker, *workers) = orphaned
+    assert _asked(service) == 200
+    os.kill(workers[0], signal.SIGKILL)
+    until = time.monotonic() + RECOVERED_WITHIN_SECONDS
+    while len(children(forker)) != 2 or workers[0] in children(forker):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert _asked(service) == 200
+    left = children(forker)
+    os.kill(forker, signal.SIGTERM)
+    _until_ended([forker, *left])
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{service.url}/livez")
+    assert not list((service.home / ".orphans").iterdir())
+
+
+@pytest.mark.slow
+def test_an_heir_that_is_killed_too_early_changes_nothing_and_a_stop_ends_all(
+    orphaned: tuple[Running, list[int]], tmp_path: Path
+) -> None:
+    """Two who begin to take over: one is killed before he is ready, the other one is asked to stop before he is."""
+    service, left = orphaned
+    port = int(service.url.rpartition(":")[2])
+    with contextlib.ExitStack() as heirs:
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            assert all(lives(pid) for pid in left) and _asked(service) == 200
+            heir = heirs.enter_context(running(service.home, tmp_path, port=port))
+            until = time.monotonic() + RECOVERED_WITHIN_SECONDS
+            while not heir.forkers():  # they are started with the socket
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            own = heir.forkers()
+            heir.process.send_signal(number)
+            heir.process.wait(timeout=RECOVERED_WITHIN_SECONDS)
+            _until_ended(own)
+        assert heir.process.returncode == 0 and not any(lives(pid) for pid in left)
+
+
+@pytest.mark.slow
+def test_nobody_takes_over_from_a_service_that_is_looked_after(service: Running, tmp_path: Path) -> None:
+    with running(service.home, tmp_path, port=int(service.url.rpartition(":")[2])) as second:
+        assert second.process.wait(timeout=30) != 0
+        assert "something listens there" in second.log.read_text()
+    assert _asked(service) == 200
+
+
+@pytest.mark.slow
+def test_orphans_that_nobody_takes_over_end_by_themselves(
+    own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("from serving import takeover\ntakeover.ORPHANED_SECONDS = 0.5\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH")))))
+    with running(own_home, tmp_path) as service:
+        service.wait_ready()
+        _until_ended(service.kill())
+        assert "go on for 0 s" in service.log.read_text()
 
 
 @pytest.mark.slow
@@ -103,7 +140,7 @@ def test_a_stop_while_the_forker_is_dead_ends_its_workers_too(own_home: Path, tm
         before = time.monotonic()
         assert service.process.wait(timeout=30) == 0
         assert time.monotonic() - before < GRACE_SECONDS
-        assert not any(_lives(pid) for pid in workers)
+        assert not any(lives(pid) for pid in workers)
 
 
 @pytest.mark.slow

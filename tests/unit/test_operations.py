@@ -46,7 +46,7 @@ def test_the_unit_lets_the_service_end_in_its_own_order() -> None:
     unit = configparser.ConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read_string(_blocks("ini")[0])
-    assert unit["Service"]["KillMode"] == "mixed"
+    assert unit["Service"]["KillMode"] == "process"
     assert int(unit["Service"]["TimeoutStopSec"]) > GRACE_SECONDS + PATIENCE_SECONDS
 
 
