@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from features.build import Outcome
+from features.errors import UsageError
 from models.release import load_release, put_in_force, write_release
 from serving.answer import answer
 from serving.schema import read_question
@@ -34,6 +35,7 @@ from serving.shelf import Shelf
 from tests.service.load import QUESTIONS, Load, check, load
 from tests.service.process import Running, running
 from tests.service.released import release_all
+from tests.service.small_disk import small_disk
 
 RESULTS = Path(__file__).parent / "results" / "faults.md"
 WORKERS = 2
@@ -141,6 +143,15 @@ def stop_under_load(home: Path, folder: Path, rounds: int) -> Found:
 
 
 def full_disk(home: Path, folder: Path, rounds: int) -> Found:
+    """The state folder's disk filled to the last byte for a second."""
+    with small_disk(folder / "disk") as disk:
+        if disk is None:
+            raise UsageError("a disk to fill cannot be mounted here; as root, or under `unshare -rm`, it can")
+        own = Path(shutil.copytree(home, disk.folder / "home"))
+        return _unwritable(own, folder, rounds, lambda _: disk.fill(), lambda _: disk.free(), by_then=False)
+
+
+def limited_files(home: Path, folder: Path, rounds: int) -> Found:
     """No file may grow any more (RLIMIT_FSIZE of the workers), for a second; then it may again."""
 
     def spoil(service: Running) -> None:
@@ -180,25 +191,41 @@ def _unwritable(
     spoil: Callable[[Running], None],
     mend: Callable[[Running], None],
     seconds: float = 1.0,
+    by_then: bool = True,
 ) -> Found:
-    """Nothing but 503 while the log cannot be written."""
+    """Nothing but 503 while the log cannot be written.
+
+    ``by_then``: nothing can be from the moment on at which it was spoilt. Where not, some answers may follow, each with
+    its record: on a full disk there may be room within the files that are there already.
+    """
     found = Found(rounds)
     with running(home, folder, WORKERS) as service:
         service.wait_ready()
         with load(service.url) as asked:
             for _ in range(rounds):
                 asked.next_answer_after(time.monotonic())
-                spoil(service)
-                time.sleep(0.3)  # what was committed before may still be on its way
                 known, refused = len(asked.answers), asked.ends["503"]
+                spoil(service)
+                if by_then:
+                    time.sleep(0.3)  # what was committed before may still be on its way
+                    known, refused = len(asked.answers), asked.ends["503"]
+                else:
+                    _until_refused(asked, refused)
                 time.sleep(seconds)
-                assert len(asked.answers) == known, "answered although the log could not be written"
+                assert not by_then or len(asked.answers) == known, "answered although the log could not be written"
                 assert asked.ends["503"] > refused
                 moment = time.monotonic()
                 mend(service)
                 found.recoveries.append(asked.next_answer_after(moment))
         assert service.stop() == 0
     return _checked(found, asked, home)
+
+
+def _until_refused(asked: Load, known: int) -> None:
+    until = time.monotonic() + 60
+    while asked.ends["503"] == known:
+        assert time.monotonic() < until, "nothing was refused although the disk is full"
+        time.sleep(0.01)
 
 
 def flip_bits(home: Path, folder: Path, rounds: int) -> Found:
@@ -306,6 +333,7 @@ SCENARIOS: dict[str, tuple[Scenario, int]] = {
     "supervisor": (kill_the_supervisor, 20),
     "stop": (stop_under_load, 20),
     "disk": (full_disk, 10),
+    "limit": (limited_files, 10),
     "locked": (locked_database, 5),
     "bits": (flip_bits, 2000),
     "promotions": (promotions, 50),
