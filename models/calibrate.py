@@ -85,6 +85,14 @@ class BinaryHead:
         """``total`` of every refit; ``eta``: (n, explained, refits), returns (n, refits)."""
         return np.asarray(self.intercept[0] + self.slope[0] * eta[:, 0, :])
 
+    def totals(self, eta: Floats, horizons_days: tuple[int, ...]) -> Floats:
+        """``total`` as heads with horizons give it, (n, 1): a leak has none."""
+        return self.total(eta)[:, None]
+
+    def totals_of_refits(self, eta: Floats, horizons_days: tuple[int, ...]) -> Floats:
+        """``refit_totals`` as heads with horizons give them, (n, 1, refits)."""
+        return self.refit_totals(eta)[:, None, :]
+
     def routes(self, main: Floats) -> Floats:
         """Probabilities of B, S, C, D beside the risk of any leak; ``main``: (n, 5), returns (n, 4)."""
         odds = self.intercept + self.slope * main

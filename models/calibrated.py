@@ -134,8 +134,12 @@ class CalibratedRisk:
 
     def reference_risk(self, horizon_days: int | None = None) -> float:
         """Risk of the reference patient, at whom explanations start."""
+        return float(unlink(self.head.scale, self.reference_total(horizon_days)))
+
+    def reference_total(self, horizon_days: int | None = None) -> Floats:
+        """``reference_risk`` on the link scale, shape ()."""
         mean, _ = self.body.contributions(np.full((1, len(self.columns)), np.nan), self.head.explained)
-        return float(unlink(self.head.scale, self.head.total(mean[None, :], horizon_days))[0])
+        return np.asarray(self.head.total(mean[None, :], horizon_days)[0])
 
     def to_dict(self) -> dict[str, Any]:
         """All that was learned, as JSON can hold it (the trees of a boosted model excepted)."""

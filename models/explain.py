@@ -33,12 +33,15 @@ def explanation(
     # By itself, not stacked upon the mean: sums in another batch differ in the last bit, and the risk must be that of
     # ``total`` exactly.
     total = head.total(eta)
-    slopes = _mean_gradient(head, mean, eta)
-    contributions = np.einsum("nk,nkj->nj", slopes, phi)
-    largest = np.argmax(np.abs(contributions), axis=1)
-    rows = np.arange(len(eta))
-    contributions[rows, largest] += total - base - contributions.sum(axis=1)
-    return Explanation(head.scale, columns, base, total, contributions)
+    return Explanation(head.scale, columns, base, total, contributions(head, mean, eta, phi, total - base))
+
+
+def contributions(head: BinaryHead | HazardHead, mean: Floats, eta: Floats, phi: Floats, difference: Floats) -> Floats:
+    """What each column adds, (n, columns); with ``difference`` (n,), total minus base, at hand."""
+    found = (_mean_gradient(head, mean, eta)[:, None, :] @ phi)[:, 0]
+    rows, largest = np.arange(len(eta)), np.abs(found).argmax(axis=1)
+    found[rows, largest] += difference - found.sum(axis=1)
+    return found
 
 
 def _mean_gradient(head: BinaryHead | HazardHead, mean: Floats, eta: Floats) -> Floats:
@@ -47,4 +50,4 @@ def _mean_gradient(head: BinaryHead | HazardHead, mean: Floats, eta: Floats) -> 
         return np.array(head.gradient(eta))
     path = mean + _NODES[:, None, None] * (eta - mean)
     gradient = head.gradient(path.reshape(-1, eta.shape[1])).reshape(path.shape)
-    return np.asarray(np.einsum("s,snk->nk", _WEIGHTS, gradient))
+    return np.asarray((_WEIGHTS @ gradient.reshape(len(_WEIGHTS), -1)).reshape(eta.shape))

@@ -71,9 +71,11 @@ class Trees:
 
 def both_defaults(values: Floats) -> Singles:
     """``values`` (n, columns) twice side by side, the unknown as -inf (goes left) and then as +inf (goes right)."""
-    x = values.astype(np.float32)
-    unknown = np.isnan(x)
-    return np.hstack([np.where(unknown, np.float32(-np.inf), x), np.where(unknown, np.float32(np.inf), x)])
+    both = np.empty((len(values), 2, values.shape[1]), dtype=np.float32)
+    both[:] = values[:, None, :]
+    unknown = np.isnan(values)
+    both[:, 0][unknown], both[:, 1][unknown] = -np.inf, np.inf
+    return both.reshape(len(values), -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,8 @@ class Forest:
         asked = trees.feature[places] + np.where(trees.default_left[places], 0, columns)
         return cls(asked, trees.threshold[places], trees.value[leaves].ravel(), trees.starts, trees.bias)
 
-    def margins(self, values: Floats) -> Floats:
-        """Margin of each group for the matrix ``values`` (n, columns); shape (n, groups)."""
-        x = both_defaults(values)
+    def margins(self, x: Singles) -> Floats:
+        """Margin of each group for rows of ``both_defaults``; shape (n, groups)."""
         rows = max(1, MOST_ANSWERS // len(self.asked))
         if len(x) <= rows:
             return self._margins(x)

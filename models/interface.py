@@ -7,7 +7,7 @@ leak and the four routes, or the four causes of refracture. The head turns these
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -52,17 +52,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """Linear predictors. ``main``: (rows, parts); ``refits``: (rows, explained parts, refits), empty if there are none.
+    """Linear predictors. ``main``: (rows, parts); ``refits``: (rows, explained parts, refits), if they were asked for.
 
     The explained parts come first among the parts: any leak, or the four causes.
     """
 
     main: Floats
-    refits: Floats
-
-    def take(self, rows: slice | NDArray[np.intp]) -> Margins:
-        """The rows asked for."""
-        return Margins(self.main[rows], self.refits[rows])
+    refits: Floats = field(default_factory=lambda: np.empty((0, 0, 0)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,20 +28,22 @@ class LinearBody:
 
     def margins(self, values: Floats, with_refits: bool = True) -> Margins:
         """Linear predictors of the matrix ``values`` (n, columns)."""
-        return self.margins_of(self.prepare(values), with_refits)
+        z = self.prepare(values)
+        return Margins(self.main_of(z), self.refits_of(z)) if with_refits else Margins(self.main_of(z))
 
     def prepare(self, values: Floats) -> Floats:
-        """What ``margins_of`` and ``contributions_of`` take: the terms of the matrix ``values`` (n, columns)."""
+        """What the methods ``..._of`` take: the terms (n, q) of the matrix ``values`` (n, columns)."""
         return self.design.transform(values)
 
-    def margins_of(self, z: Floats, with_refits: bool = True) -> Margins:
-        """Linear predictors from prepared rows."""
-        main = z @ self.coefficients.T + self.intercept
+    def main_of(self, z: Floats) -> Floats:
+        """Linear predictors (n, parts) from prepared rows."""
+        return np.asarray(z @ self.coefficients.T + self.intercept)
+
+    def refits_of(self, z: Floats) -> Floats:
+        """Those of the refits, (n, explained, refits), from prepared rows."""
         explained, refits, width = self.refits.shape
-        if not with_refits or not refits:
-            return Margins(main, np.empty((len(z), explained, 0)))
         flat = self.refits.reshape(explained * refits, width)
-        return Margins(main, (z @ flat[:, 1:].T + flat[:, 0]).reshape(len(z), explained, refits))
+        return (z @ flat[:, 1:].T + flat[:, 0]).reshape(len(z), explained, refits)
 
     def contributions(self, values: Floats, explained: int) -> tuple[Floats, Floats]:
         """Linear predictors of the reference patient (explained,) and what each column adds: (n, explained, columns).

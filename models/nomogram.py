@@ -224,7 +224,7 @@ def _cause(head: HazardHead, body: LinearBody, part: str, horizon: int) -> _Fitt
 
 def _projection(model: CalibratedRisk, body: LinearBody, horizon: int, rows: Floats) -> _Fitted:
     z = body.prepare(rows)
-    total = model.head.total(body.margins_of(z, with_refits=False).main, horizon)
+    total = model.head.total(body.main_of(z), horizon)
     solution = np.linalg.lstsq(np.column_stack([np.ones(len(z)), z]), total, rcond=None)[0]
     weights = np.asarray(solution[1:], dtype=float)
     read = unlink("complementary_log_log", solution[0] + z @ weights)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.forest import MAX_DEPTH, Trees, both_defaults
+from models.forest import MAX_DEPTH, Singles, Trees
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -93,14 +93,13 @@ def _shares(ratio: Floats, same: Flags) -> Floats:
     return np.stack([first, second, np.where(first_last | second_last, 1.0, ratio[2])])
 
 
-def contributions(paths: Paths, values: Floats) -> Floats:
-    """TreeSHAP values (n, groups, columns) of the matrix ``values`` (n, columns); with ``base`` they sum to margins."""
-    x = both_defaults(values)
+def contributions(paths: Paths, x: Singles) -> Floats:
+    """TreeSHAP values (n, groups, columns) of rows of ``both_defaults``; with ``base`` they sum to margins."""
     chunks = [_contributions(paths, x[at : at + CHUNK]) for at in range(0, len(x), CHUNK)]
     return np.concatenate(chunks) if chunks else np.zeros((0, len(paths.base), paths.columns))
 
 
-def _contributions(paths: Paths, x: NDArray[np.float32]) -> Floats:
+def _contributions(paths: Paths, x: Singles) -> Floats:
     holds = (x[:, paths.asked] < paths.threshold) == paths.goes_left
     first_again, first_last, second_last = paths.same
     first, second, last = holds[:, 0], holds[:, 1], holds[:, 2]

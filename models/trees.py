@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import ModelDamaged
-from models.forest import Forest, check_trees, join
+from models.forest import Forest, Singles, both_defaults, check_trees, join
 from models.interface import Margins
 from models.tree_shap import Paths, contributions
 from models.ubjson import Reader, arrays_document
@@ -53,11 +53,27 @@ class TreeBody:
 
     def margins(self, values: Floats, with_refits: bool = True) -> Margins:
         """Margins of the matrix ``values`` (n, columns)."""
-        main = self.main.margins(values)
-        if not with_refits or self.refits is None:
-            return Margins(main, np.empty((len(values), self.explained, 0)))
-        return Margins(main, self.refits.margins(values).reshape(len(values), self.explained, -1))
+        x = self.prepare(values)
+        return Margins(self.main_of(x), self.refits_of(x)) if with_refits else Margins(self.main_of(x))
+
+    def prepare(self, values: Floats) -> Singles:
+        """What the methods ``..._of`` take: the matrix ``values`` (n, columns) with both answers to the unknown."""
+        return both_defaults(values)
+
+    def main_of(self, x: Singles) -> Floats:
+        """Margins (n, parts) from prepared rows."""
+        return self.main.margins(x)
+
+    def refits_of(self, x: Singles) -> Floats:
+        """Those of the refits, (n, explained, refits), from prepared rows."""
+        if self.refits is None:
+            return np.empty((len(x), self.explained, 0))
+        return self.refits.margins(x).reshape(len(x), self.explained, -1)
 
     def contributions(self, values: Floats, explained: int) -> tuple[Floats, Floats]:
         """TreeSHAP: the bias of each explained part (explained,) and what each column adds (n, explained, columns)."""
-        return self.paths.base, contributions(self.paths, values)
+        return self.contributions_of(self.prepare(values), explained)
+
+    def contributions_of(self, x: Singles, explained: int) -> tuple[Floats, Floats]:
+        """``contributions`` from prepared rows."""
+        return self.paths.base, contributions(self.paths, x)

@@ -21,7 +21,6 @@ from features.errors import NotReady
 from features.outcome import CAUSES, ROUTES
 from models import explain as explaining
 from models.calibrate import unlink
-from models.interface import Explanation, Margins
 from models.interval import interval, paired_difference
 from serving.scenarios import (
     Rows,
@@ -57,24 +56,22 @@ READ_BY_RULES = frozenset({"age_years", "sex", "level", "malignancy", "of_type"}
 class _Asked:
     """A question for one outcome: its scenarios, their matrix and what the champion says of all its rows.
 
-    Changes of plan come first among the scenarios, then the possible values of what is unknown. ``prepared``: the rows
-    as the champion takes them; ``totals``: (rows, horizons) on the link scale; ``margins`` and ``spread``, (first rows,
-    horizons, refits), are of the patient and the changes of plan only.
+    Changes of plan come first among the scenarios, then the possible values of what is unknown. ``own``: how many rows
+    are the patient himself; they come first. ``prepared``: the rows as the champion takes them; ``main``: (rows, parts)
+    its linear predictors; ``totals`` and ``risk``: (rows, horizons), on the link scale and as probabilities;
+    ``spread``: (first rows, horizons, refits) the totals of its refits, of the patient and the changes of plan only.
     """
 
     question: Question
     served: Served
     scenarios: list[Scenario]
     rows: Rows
-    prepared: Floats
-    margins: Margins
+    own: int
+    prepared: NDArray[Any]
+    main: Floats
     totals: Floats
+    risk: Floats
     spread: Floats
-
-    @property
-    def own(self) -> int:
-        """How many rows are the patient himself; they come first."""
-        return int(np.count_nonzero(self.rows.owner < 0))
 
 
 def answer(question: Question, served: Mapping[Outcome, Served], request_id: str, answered_at: str) -> Json:
@@ -111,22 +108,21 @@ def _ask(question: Question, served: Served, treated: Treated) -> _Asked:
     plans = plan_changes(served, treated)
     scenarios = plans + unknown_values(served, treated)
     rows = rows_of(served.outcome, treated, scenarios)
-    first = int(np.searchsorted(rows.owner, len(plans)))  # refits are asked only where an interval is shown
-    prepared = served.prepare(rows.values)
-    margins = served.margins(prepared[:first], True)
-    totals = served.totals(served.model, margins)
-    if first < len(prepared):
-        totals = np.vstack([totals, served.totals(served.model, served.margins(prepared[first:], False))])
-    return _Asked(question, served, scenarios, rows, prepared, margins, totals, served.refit_totals(margins))
+    own, first = np.searchsorted(rows.owner, (0, len(plans))).tolist()
+    body = served.model.body
+    prepared: NDArray[Any] = body.prepare(rows.values)
+    main = body.main_of(prepared)
+    totals = served.totals(served.model, main)
+    spread = served.totals_of_refits(body.refits_of(prepared[:first]))  # asked only where an interval is shown
+    return _Asked(question, served, scenarios, rows, own, prepared, main, totals, served.risks(totals), spread)
 
 
 def _leakage(asked: _Asked) -> list[Json]:
-    served, own = asked.served, asked.own
-    risk, bounds = _risks_and_intervals(asked)
+    served, risk, bounds = asked.served, asked.risk, _intervals(asked)
     explained = _explained(asked)
-    learners, margins = _by_learner(asked)
-    routes = served.routes(risk[:own, 0], margins)
-    what_ifs = _what_ifs(asked, risk, bounds)
+    learners, main = _by_learner(asked)
+    routes = served.routes(risk[: asked.own, 0], main)
+    what_ifs = _what_ifs(asked, bounds)
     return [
         {
             "level": level,
@@ -144,16 +140,15 @@ def _leakage(asked: _Asked) -> list[Json]:
 
 
 def _refracture(asked: _Asked) -> Json:
-    served = asked.served
-    risk, bounds = _risks_and_intervals(asked)
+    served, bounds = asked.served, _intervals(asked)
     explained = _explained(asked)
-    learners, margins = _by_learner(asked)
-    incidence = served.incidence(margins[served.release.champion])[0]
+    learners, _ = _by_learner(asked)
+    incidence = served.incidence(asked.main[:1])[0]
     by_cause = dict(zip(CAUSES, incidence.tolist(), strict=True))
     return {
         "landmark_day": served.landmark_day,
         "horizons_months": list(HORIZONS_MONTHS),
-        "risk": risk[0].tolist(),
+        "risk": asked.risk[0].tolist(),
         "interval": bounds[0].tolist(),
         "average": list(served.average),
         "causes": {cause: by_cause[cause] for cause in CAUSES[:3]},
@@ -163,28 +158,28 @@ def _refracture(asked: _Asked) -> Json:
             "horizon_months": EXPLAINED_MONTHS,
             **_explanation_json(asked, explained, 0, asked.question.records),
         },
-        "what_if": [entry for entry, _ in _what_ifs(asked, risk, bounds)],
+        "what_if": [entry for entry, _ in _what_ifs(asked, bounds)],
     }
 
 
-def _risks_and_intervals(asked: _Asked) -> tuple[Floats, Floats]:
-    """Risks (first rows, horizons) of the patient and of the changes of plan, and their intervals (…, 2)."""
-    totals = asked.totals[: len(asked.spread)]
-    return asked.served.risks(totals), interval(asked.served.model.head.scale, totals, asked.spread)
+def _intervals(asked: _Asked) -> Floats:
+    """Those of the patient's risks and of those after changes of plan, (first rows, horizons, 2)."""
+    return interval(asked.served.model.head.scale, asked.totals[: len(asked.spread)], asked.spread)
 
 
-def _by_learner(asked: _Asked) -> tuple[dict[str, Floats], dict[str, Margins]]:
-    """For each learner of the training the patient's own risks (rows, horizons), and its linear predictors."""
+def _by_learner(asked: _Asked) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """For each learner of the training the patient's own risks (rows, horizons) and linear predictors (rows, parts)."""
     served, own = asked.served, asked.own
-    values = asked.rows.values[:own]
-    risks, margins = {}, {}
+    champion = served.release.champion
+    risks, main = {champion: asked.risk[:own]}, {champion: asked.main[:own]}
     for learner, model in served.release.models.items():
-        champion = learner == served.release.champion
-        found = asked.margins.take(slice(0, own)) if champion else model.body.margins(values, with_refits=False)
-        margins[learner] = found
-        totals = asked.totals[:own] if champion else served.totals(model, found)
-        risks[learner] = unlink(model.head.scale, totals)
-    return risks, margins
+        if learner != champion:
+            prepared = asked.prepared[:own]
+            if learner not in served.alike:
+                prepared = model.body.prepare(asked.rows.values[:own])
+            main[learner] = model.body.main_of(prepared)
+            risks[learner] = unlink(model.head.scale, served.totals(model, main[learner]))
+    return {learner: risks[learner] for learner in served.release.models}, main
 
 
 def _explained_column(asked: _Asked) -> int:
@@ -192,18 +187,19 @@ def _explained_column(asked: _Asked) -> int:
     return EXPLAINED if asked.served.section == "refracture" else 0
 
 
-def _explained(asked: _Asked) -> Explanation:
-    model, own = asked.served.model, asked.own
-    head = model.head
-    mean, phi = asked.served.contributions(asked.prepared[:own])
-    eta = asked.margins.main[:own, : head.explained]
-    return explaining.explanation(head, model.columns, mean, eta, phi)
+def _explained(asked: _Asked) -> Floats:
+    """What each column adds to the patient's own totals, (rows, columns)."""
+    served, own = asked.served, asked.own
+    head = served.model.head
+    mean, phi = served.model.body.contributions_of(asked.prepared[:own], head.explained)
+    difference = asked.totals[:own, _explained_column(asked)] - served.base
+    return explaining.contributions(head, mean, asked.main[:own, : head.explained], phi, difference)
 
 
-def _explanation_json(asked: _Asked, explained: Explanation, row: int, records: Sequence[Any]) -> Json:
+def _explanation_json(asked: _Asked, explained: Floats, row: int, records: Sequence[Any]) -> Json:
     """The contributions to one row, the largest first."""
     values = asked.rows.values[row].tolist()
-    contributions = explained.contributions[row].tolist()
+    contributions = explained[row].tolist()
     entries = []
     for predictor, value, contribution in zip(asked.served.predictors, values, contributions, strict=True):
         shown = asked.question.detection if predictor.name == "detection" else column_value(predictor, value, records)
@@ -213,22 +209,21 @@ def _explanation_json(asked: _Asked, explained: Explanation, row: int, records: 
         )
     entries.sort(key=lambda entry: -abs(entry["contribution"]))
     return {
-        "scale": explained.scale,
-        "base": explained.base,
-        # That of the risk shown: the same sum for one horizon alone may differ from it in the last bit.
+        "scale": asked.served.model.head.scale,
+        "base": asked.served.base,
         "total": float(asked.totals[row, _explained_column(asked)]),
         "contributions": entries,
     }
 
 
-def _what_ifs(asked: _Asked, risk: Floats, bounds: Floats) -> list[tuple[Json, int]]:
+def _what_ifs(asked: _Asked, bounds: Floats) -> list[tuple[Json, int]]:
     """Each change of plan with the vertebra whose risk it is (0 for refracture); lists by horizon."""
-    rows = slice(asked.own, len(risk))
+    rows, risk = slice(asked.own, len(asked.spread)), asked.risk
     before = asked.rows.vertebra[rows]
     if not len(before):
         return []
-    difference = risk[rows] - risk[before]
-    paired = paired_difference(asked.served.model.head.scale, asked.spread[before], asked.spread[rows], difference)
+    difference, of_refits = risk[rows] - risk[before], asked.served.risks(asked.spread)
+    paired = paired_difference(difference, of_refits[rows] - of_refits[before])
     unknown = np.isnan(asked.rows.values[rows])
     column_of = {predictor.variable: column for column, predictor in enumerate(asked.served.predictors)}
     found = []
@@ -272,7 +267,7 @@ def _missing(asked: _Asked) -> list[Json]:
     A patient's variable that is unknown moves the leakage of all his vertebrae: the one that it moves most is shown.
     """
     first, rows = len(asked.spread), asked.rows
-    risk = asked.served.risks(asked.totals[first:, _explained_column(asked)]).tolist()
+    risk = asked.risk[first:, _explained_column(asked)].tolist()
     ranges: dict[tuple[str, int | None, int], tuple[float, float]] = {}
     for value, owner, vertebra in zip(risk, rows.owner[first:].tolist(), rows.vertebra[first:].tolist(), strict=True):
         scenario = asked.scenarios[owner]

@@ -17,7 +17,6 @@ from features.outcome import HORIZON_DAYS
 from models.artifact import Card
 from models.calibrate import coherent_routes, unlink
 from models.calibrated import CalibratedRisk
-from models.competing import HazardHead
 from models.interface import Margins
 from models.linear import LinearBody
 from models.release import Release
@@ -36,7 +35,8 @@ POINTS_OF_A_RANGE = 5
 class Served:
     """One outcome as it is served.
 
-    ``average``: risk of the reference patient, (horizons,). ``low``, ``high``: (columns,) the training range.
+    ``average``: risk of the reference patient, (horizons,); ``base``: the explained one on the link scale. ``alike``:
+    the learners that read the same prepared rows as the champion. ``low``, ``high``: (columns,) the training range.
     ``possible``: for each predictor the values that stand for all that its variable could be. ``reads``: the variables
     that the predictors are made from.
     """
@@ -45,6 +45,8 @@ class Served:
     release: Release
     predictors: tuple[Predictor, ...]
     average: tuple[float, ...]
+    base: float
+    alike: frozenset[str]
     low: Floats
     high: Floats
     possible: tuple[tuple[Value, ...], ...]
@@ -66,6 +68,7 @@ class Served:
         ranges = [card.training_range.get(p.name, (-np.inf, np.inf)) for p in predictors]
         low, high = np.array(ranges).T
         average = tuple(release.model.reference_risk(days) for days in _horizons_days(release.outcome))
+        base = float(release.model.reference_total())
         possible = tuple(_possible(p) for p in predictors)
         reads = tuple(name for name in VARIABLES if any(name in p.reads for p in predictors))
         identity = _identity(release, card)
@@ -74,6 +77,8 @@ class Served:
             release,
             predictors,
             average,
+            base,
+            _alike(release),
             low,
             high,
             possible,
@@ -103,45 +108,27 @@ class Served:
         """The champion."""
         return self.release.model
 
-    def prepare(self, values: Floats) -> Floats:
-        """What ``margins`` and ``contributions`` of the champion take: the terms of a linear body, or the matrix."""
-        body = self.model.body
-        return body.prepare(values) if isinstance(body, LinearBody) else values
+    def totals(self, model: CalibratedRisk, main: Floats) -> Floats:
+        """Risks on the link scale, (rows, horizons), from a learner's linear predictors (rows, parts)."""
+        return model.head.totals(main[:, : model.head.explained], _horizons_days(self.outcome))
 
-    def margins(self, prepared: Floats, with_refits: bool) -> Margins:
-        """The champion's linear predictors."""
-        body = self.model.body
-        return (body.margins_of if isinstance(body, LinearBody) else body.margins)(prepared, with_refits)
+    def totals_of_refits(self, refits: Floats) -> Floats:
+        """Those of the champion's refits, (rows, horizons, refits), from theirs (rows, explained, refits)."""
+        return self.model.head.totals_of_refits(refits, _horizons_days(self.outcome))
 
-    def contributions(self, prepared: Floats) -> tuple[Floats, Floats]:
-        """Of the champion: the reference patient (explained,) and what each column adds (n, explained, columns)."""
-        body, explained = self.model.body, self.model.head.explained
-        return (body.contributions_of if isinstance(body, LinearBody) else body.contributions)(prepared, explained)
+    def routes(self, risk: Floats, main: Mapping[str, Floats]) -> Floats | None:
+        """B, S, C, D, shape (n, 4), coherent with the champion's risk of any leak (n,); None if nobody tells them.
 
-    def totals(self, model: CalibratedRisk, margins: Margins) -> Floats:
-        """Risks on the link scale, (rows, horizons)."""
-        eta = margins.main[:, : model.head.explained]
-        if isinstance(model.head, HazardHead):
-            return model.head.totals(eta, _horizons_days(self.outcome))
-        return model.head.total(eta)[:, None]
-
-    def refit_totals(self, margins: Margins) -> Floats:
-        """The champion's refits on the link scale, (rows, horizons, refits)."""
-        head = self.model.head
-        if isinstance(head, HazardHead):
-            return head.totals_of_refits(margins.refits, _horizons_days(self.outcome))
-        return head.refit_totals(margins.refits)[:, None, :]
-
-    def routes(self, risk: Floats, margins: Mapping[str, Margins]) -> Floats | None:
-        """B, S, C, D, shape (n, 4), coherent with the champion's risk of any leak (n,); None if nobody tells them."""
+        ``main``: the linear predictors of each learner, (n, parts).
+        """
         learner = self.release.teller_of_routes
         if learner is None:
             return None
-        return coherent_routes(risk, self.release.models[learner].routes_of(margins[learner]))
+        return coherent_routes(risk, self.release.models[learner].routes_of(Margins(main[learner])))
 
-    def incidence(self, margins: Margins) -> Floats:
-        """Of same, adjacent, remote and death, (rows, 4, horizons)."""
-        return self.model.incidence_of(margins, _horizons_days(self.outcome))
+    def incidence(self, main: Floats) -> Floats:
+        """Of same, adjacent, remote and death, (rows, 4, horizons), from the champion's linear predictors."""
+        return self.model.incidence_of(Margins(main), _horizons_days(self.outcome))
 
     def risks(self, totals: Floats) -> Floats:
         """Link scale to probability."""
@@ -161,6 +148,19 @@ def serve(releases: Mapping[Outcome, Release]) -> dict[Outcome, Served]:
 def _horizons_days(outcome: Outcome) -> tuple[int, ...]:
     """Leakage has no horizon but the one within which Cox counts it, a year."""
     return tuple(HORIZON_DAYS.values()) if outcome != "leakage" else (HORIZON_DAYS[EXPLAINED_MONTHS],)
+
+
+def _alike(release: Release) -> frozenset[str]:
+    """Learners that read the same terms as the champion: trained on the same rows, linear ones do."""
+    champion = release.model.body
+    if not isinstance(champion, LinearBody):
+        return frozenset()
+    bodies = {learner: model.body for learner, model in release.models.items()}
+    return frozenset(
+        learner
+        for learner, body in bodies.items()
+        if isinstance(body, LinearBody) and body.design.same_as(champion.design)
+    )
 
 
 def _refits(model: CalibratedRisk) -> int:

@@ -16,7 +16,7 @@ from features.errors import UsageError
 from features.outcome import Refracture
 from models import Settings
 from models.boosted import MONOTONE, BoostedRisk
-from models.forest import Forest, check_trees, join
+from models.forest import Forest, both_defaults, check_trees, join
 from models.tree_shap import Paths, contributions
 from models.trees import TreeBody, trees_file
 from models.ubjson import Reader
@@ -103,9 +103,9 @@ def test_every_shape_of_tree_is_explained() -> None:
     paths = Paths.of(trees, 2)
     assert paths.same.any(axis=1).all(), "no path asks a feature again: the test would not test it"
     theirs = booster.predict(xgboost.DMatrix(values), pred_contribs=True)
-    np.testing.assert_allclose(contributions(paths, values)[:, 0], theirs[:, :-1], atol=5e-6)
+    np.testing.assert_allclose(contributions(paths, both_defaults(values))[:, 0], theirs[:, :-1], atol=5e-6)
     margins = booster.predict(xgboost.DMatrix(values), output_margin=True)
-    np.testing.assert_allclose(Forest.of(trees, 2).margins(values)[:, 0], margins, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(Forest.of(trees, 2).margins(both_defaults(values))[:, 0], margins, rtol=1e-5, atol=1e-6)
 
 
 def test_values_on_a_threshold_go_right() -> None:
@@ -118,16 +118,16 @@ def test_values_on_a_threshold_go_right() -> None:
     trees = check_trees(join([Reader(bytes(booster.save_raw("ubj"))).document()]), 3)
     asked = np.vstack([values, np.unique(trees.threshold.astype(float))[:, None] * np.ones(3)])
     theirs = booster.predict(xgboost.DMatrix(asked), output_margin=True)
-    np.testing.assert_allclose(Forest.of(trees, 3).margins(asked)[:, 0], theirs, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(Forest.of(trees, 3).margins(both_defaults(asked))[:, 0], theirs, rtol=1e-6, atol=1e-6)
 
 
 def test_long_tables_are_cut_without_a_seam() -> None:
     body = _boosted("refracture").body
     assert isinstance(body, TreeBody)
     assert body.refits is not None
-    values = np.tile(fresh_matrix("refracture").values, (4, 1))
-    pieces = [body.refits.margins(values[at : at + 7]) for at in range(0, len(values), 7)]
-    np.testing.assert_array_equal(body.refits.margins(values), np.vstack(pieces))
+    x = body.prepare(np.tile(fresh_matrix("refracture").values, (4, 1)))
+    pieces = [body.refits.margins(x[at : at + 7]) for at in range(0, len(x), 7)]
+    np.testing.assert_array_equal(body.refits.margins(x), np.vstack(pieces))
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)

@@ -123,7 +123,7 @@ def test_intervals_by_hand() -> None:
     refits = np.array([[0.0, 1.0, 2.0]])
     found = interval("log_odds", np.array([1.0]), refits)
     np.testing.assert_allclose(link("log_odds", found), [[1 - Z95, 1 + Z95]])
-    difference = paired_difference("log_odds", refits, refits, np.array([0.0]))
+    difference = paired_difference(np.array([0.0]), refits - refits)
     np.testing.assert_array_equal(difference, [[0.0, 0.0]])
 
 
