@@ -23,7 +23,7 @@ import bentoml
 import uvicorn
 from bentoml._internal.context import server_context
 from bentoml._internal.log import configure_server_logging
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.app import VERSION, create_app
@@ -33,7 +33,7 @@ from serving.door import Door
 from serving.draining import DrainingServer
 from serving.keys import REQUIRE_KEYS, Keyring
 from serving.limits import Limits
-from serving.meters import INPUTS, RISKS, Count, MeteredLog, model_lines
+from serving.meters import MeteredLog, model_lines
 from serving.query_log import LogSettings
 from serving.shelf import Shelf
 from serving.supervisor import GRACE_SECONDS
@@ -66,34 +66,24 @@ def _observer() -> Callable[[str, int, float], None]:
     return observe
 
 
-def _counter(name: str, text: str, labels: tuple[str, ...]) -> Count:
-    """Made when the first is counted, in the worker that counts it."""
-    children: dict[tuple[str, ...], Any] = {}
-    counters: list[Counter] = []
-
-    def count(values: tuple[str, ...]) -> None:
-        child = children.get(values)
-        if child is None:
-            if not counters:
-                counters.append(Counter(name, text, labels))
-            child = children[values] = counters[0].labels(*values)
-        child.inc()
-
-    return count
-
-
 def _metrics() -> tuple[bytes, str]:
     """Of all workers together, where several share a folder for it."""
     registry = REGISTRY
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    if _shared_counts():
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    models = model_lines(shelf.status()["models"]).encode()
-    return generate_latest(registry) + models, "text/plain; version=0.0.4; charset=utf-8"
+    own = log.lines() + model_lines(shelf.status()["models"])
+    return generate_latest(registry) + own.encode(), "text/plain; version=0.0.4; charset=utf-8"
+
+
+def _shared_counts() -> Path | None:
+    """The folder in which all workers count; prometheus_client reads the variable too."""
+    named = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(named) if named else None
 
 
 shelf = Shelf()
-log = MeteredLog(VERSION, _counter(*RISKS), _counter(*INPUTS))
+log = MeteredLog(VERSION)
 app = create_app(shelf.get, _observer(), _metrics, log=log, shelf=shelf)
 
 
@@ -117,7 +107,7 @@ class Service:
         ehr = app.state.ehr = Ehr(home)
         keyring = Keyring(home, required=bool(os.environ.get(REQUIRE_KEYS)))
         app.state.door = Door(keyring, (Tokens(ehr).recognise,), Limits.of(os.environ))
-        log.begin(LogSettings.of(home, os.environ))
+        log.begin(LogSettings.of(home, os.environ), _shared_counts())
         speak_problems()
         shelf.refresh(home)
         shelf.follow(home)

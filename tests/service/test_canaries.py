@@ -125,7 +125,7 @@ def test_marked_values_are_nowhere(home: Path, tmp_path: Path, monkeypatch: pyte
         for outcome in ("leakage", "refracture"):
             switch.resume(home, outcome)
         metrics = httpx.get(f"{service.url}/metrics", headers={"Authorization": f"Bearer {key}"}).text
-        assert 'cemrisk_inputs_total{interval="' in metrics and "cemrisk_risks_total" in metrics
+        assert 'cemrisk_input_bucket{variable="' in metrics and "cemrisk_risk_bucket{" in metrics
         assert 'cemrisk_model{outcome="leakage",state="' in metrics
         assert CANARY not in metrics and DECIMALS not in metrics
         _kill_a_worker_with_a_question_half_sent(service)

@@ -276,7 +276,10 @@ def test_workers_of_a_service_write_one_log(home: Path, tmp_path: Path, monkeypa
     with running(own, tmp_path, workers=2) as service:
         service.wait_ready()
         ids = [httpx.post(f"{service.url}/v1/risk", json=EXAMPLE).json()["request_id"] for _ in range(30)]
-        assert 'route="/v1/risk",status="200"} 30.0' in httpx.get(f"{service.url}/metrics").text  # of both workers
+        metrics = httpx.get(f"{service.url}/metrics").text  # of both workers
+        for counted in ('cemrisk_risk_count{outcome="leakage",months=""}', 'cemrisk_input_count{variable="age_years"}'):
+            assert f"{counted} 30\n" in metrics
+        assert 'route="/v1/risk",status="200"} 30.0' in metrics and "cemrisk_risk_sum" not in metrics
         assert service.stop() == 0
     place = LogSettings(own / "query_log", place.key, place.anchor)
     assert [record["id"] for record in _records(place)] == ids

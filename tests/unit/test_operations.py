@@ -29,7 +29,12 @@ def test_alarms_ask_for_metrics_and_labels_that_the_service_has() -> None:
     ]
     asked = " ".join(rule["expr"] for rule in rules)
     metrics = {re.sub(r"_(count|bucket)$", "", name) for name in re.findall(r"\bcemrisk_\w+", asked)}
-    assert len(rules) > 4 and metrics == {"cemrisk_model", "cemrisk_request_seconds", "cemrisk_inputs_total"}
+    assert len(rules) > 4 and metrics == {
+        "cemrisk_model",
+        "cemrisk_request_seconds",
+        "cemrisk_input_asked_total",
+        "cemrisk_input_unknown_total",
+    }
     for name in metrics:
         assert f'"{name}"' in CODE or f'"{name.removesuffix("_total")}"' in CODE or f"{name}{{" in CODE, name
 
