@@ -47,26 +47,26 @@ def _leak_code(routes: frozenset[str] | None) -> float:
 
 def endplate_contact(columns: Columns) -> Floats:
     """0 no endplate touched by cement, 1 one, 2 both, index into ``CONTACT_LEVELS``."""
-    return coded(words(columns, "endplate_contact"), _CONTACT)
+    return coded(columns, "endplate_contact", _CONTACT)
 
 
 def distribution_abc(columns: Columns) -> Floats:
     """Distribution type of Zhang 2022: index into ``DISTRIBUTION_LEVELS``."""
-    return coded(words(columns, "distribution_abc"), _DISTRIBUTION)
+    return coded(columns, "distribution_abc", _DISTRIBUTION)
 
 
 def height_regained_mm(columns: Columns) -> Floats:
     """Anterior height regained: as stated, else after surgery minus before."""
     before, after = number(columns, "fvah_mm"), number(columns, "fvah_postop_mm")
     computed = recovery.fvahr_mm(before, after)
-    return first_known((("stated", number(columns, "fvahr_mm")), ("heights", computed))).value
+    return first_known(columns, (("stated", number(columns, "fvahr_mm")), ("heights", computed))).value
 
 
 def angle_corrected_deg(columns: Columns) -> Floats:
     """Local kyphotic angle corrected: as stated, else before surgery minus after."""
     before, after = number(columns, "lka_deg"), number(columns, "lka_postop_deg")
     computed = recovery.kyphosis_recovery_deg(before, after)
-    return first_known((("stated", number(columns, "lka_recovery_deg")), ("angles", computed))).value
+    return first_known(columns, (("stated", number(columns, "lka_recovery_deg")), ("angles", computed))).value
 
 
 #: What the postoperative model reads beside what the preoperative one does.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from features.derived import Columns, Derived, first_known, number
+from features.derived import Columns, Derived, first_known
 from features.variables.bone import CT_VALUE_SOURCES
 
 
@@ -14,5 +14,4 @@ def ct_value(columns: Columns) -> Derived:
     trabeculae raise its value, so it is not the same quantity and its source is carried along. Source: the variable's
     name.
     """
-    found = tuple((name, columns[name]) for name in CT_VALUE_SOURCES if name in columns)
-    return first_known(found or ((CT_VALUE_SOURCES[0], number(columns, CT_VALUE_SOURCES[0])),))
+    return first_known(columns, [(name, columns[name]) for name in CT_VALUE_SOURCES if name in columns])

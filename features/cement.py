@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from features.cement_catalogue import CEMENTS, Cement
-from features.derived import Columns, Derived, coded, number, rows_of, words
+from features.derived import Columns, Derived, coded, known_from, number, words
 
 VISCOSITY_CODES: Mapping[str, float] = MappingProxyType({"low": 0.0, "medium": 1.0, "high": 2.0})
 
@@ -35,16 +35,8 @@ def viscosity(columns: Columns) -> Derived:
     Source: ``planned_viscosity``, ``planned_injection_stage``, ``product_at_minutes``, ``product_class``; with NaN
     ``product_conflict``, ``not_pmma`` or ``product_unknown`` (a product outside the catalogue), or None (nothing said).
     """
-    stated = coded(words(columns, "planned_viscosity"), VISCOSITY_CODES)
-    known = stated == stated
-    if known.all():
-        return Derived(stated, np.full(len(stated), "planned_viscosity", dtype=object))
-    staged = coded(words(columns, "planned_injection_stage"), _STAGE_CODES)
-    by_product = _by_product(columns)
-    knows_stage = staged == staged
-    value = np.where(known, stated, np.where(knows_stage, staged, by_product.value))
-    source = np.where(knows_stage, "planned_injection_stage", by_product.source)
-    return Derived(value, np.where(known, "planned_viscosity", source))
+    stated = known_from(coded(columns, "planned_viscosity", VISCOSITY_CODES), "planned_viscosity")
+    return stated.otherwise(lambda: _by_stage(columns)).otherwise(lambda: _by_product(columns))
 
 
 def state_of(cement: Cement, minutes: float, temperature_c: float) -> tuple[float, str]:
@@ -62,18 +54,17 @@ def state_of(cement: Cement, minutes: float, temperature_c: float) -> tuple[floa
     return VISCOSITY_CODES[cement.viscosity], "product_class"
 
 
+def _by_stage(columns: Columns) -> Derived:
+    return known_from(coded(columns, "planned_injection_stage", _STAGE_CODES), "planned_injection_stage")
+
+
 def _by_product(columns: Columns) -> Derived:
-    rows = rows_of(columns)
-    if "cement_product_id" not in columns:
-        return Derived(np.full(rows, np.nan), np.full(rows, None, dtype=object))
-    products = columns["cement_product_id"].tolist()
+    products = words(columns, "cement_product_id").tolist()
     minutes = number(columns, "planned_minutes_after_mixing").tolist()
     warmth = number(columns, "room_temperature_c").tolist()
     states = [_state(*facts) for facts in zip(products, minutes, warmth, strict=True)]
     value = np.array([state for state, _ in states], dtype=np.float64)
-    source = np.empty(rows, dtype=object)
-    source[:] = [code for _, code in states]
-    return Derived(value, source)
+    return Derived(value, lambda: np.array([code for _, code in states], dtype=object))
 
 
 def _state(product: str | None, minutes: float, temperature_c: float) -> tuple[float, str | None]:

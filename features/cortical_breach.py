@@ -8,13 +8,12 @@ reported the break (or its absence), ``contradiction`` where another one denies 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import reduce
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.derived import Columns, Derived, coded, number, rows_of
+from features.derived import Columns, Derived, Floats, Objects, coded, first_known, number
 
 ENDPLATE_SITES = frozenset({"superior_endplate", "inferior_endplate"})
 POSTERIOR_SITES = frozenset({"posterior"})
@@ -24,7 +23,7 @@ _ENDPLATE = {"none": 0.0, "upper": 1.0, "lower": 1.0, "both": 1.0}
 _POSTERIOR_WALL = {"intact": 0.0, "breached_no_retropulsion": 1.0, "retropulsion": 1.0}
 _FORAMEN = {"not_seen": 0.0, "normal": 0.0, "enlarged": 1.0}
 
-_Says = Callable[[Columns], NDArray[Any]]
+_Says = Callable[[Columns], Floats]
 
 
 def any_breach(columns: Columns) -> Derived:
@@ -33,8 +32,8 @@ def any_breach(columns: Columns) -> Derived:
         columns,
         ("cortical_disruption_site", lambda c: _breaks_only(_sites(c, None))),
         ("cortical_disruption", lambda c: number(c, "cortical_disruption")),
-        ("endplate_disruption", lambda c: _breaks_only(coded(c["endplate_disruption"], _ENDPLATE))),
-        ("posterior_wall_defect", lambda c: _breaks_only(coded(c["posterior_wall_defect"], _POSTERIOR_WALL))),
+        ("endplate_disruption", lambda c: _breaks_only(coded(c, "endplate_disruption", _ENDPLATE))),
+        ("posterior_wall_defect", lambda c: _breaks_only(coded(c, "posterior_wall_defect", _POSTERIOR_WALL))),
     )
 
 
@@ -42,7 +41,7 @@ def endplate_breach(columns: Columns) -> Derived:
     """An endplate is broken: the way into the disc."""
     return _decide(
         columns,
-        ("endplate_disruption", lambda c: coded(c["endplate_disruption"], _ENDPLATE)),
+        ("endplate_disruption", lambda c: coded(c, "endplate_disruption", _ENDPLATE)),
         ("cortical_disruption_site", lambda c: _sites(c, ENDPLATE_SITES)),
         ("cortical_disruption", lambda c: _denials_only(c["cortical_disruption"])),
     )
@@ -52,7 +51,7 @@ def posterior_wall_breach(columns: Columns) -> Derived:
     """The posterior wall is broken: the way into the canal."""
     return _decide(
         columns,
-        ("posterior_wall_defect", lambda c: coded(c["posterior_wall_defect"], _POSTERIOR_WALL)),
+        ("posterior_wall_defect", lambda c: coded(c, "posterior_wall_defect", _POSTERIOR_WALL)),
         ("cortical_disruption_site", lambda c: _sites(c, POSTERIOR_SITES)),
         ("cortical_disruption", lambda c: _denials_only(c["cortical_disruption"])),
     )
@@ -69,27 +68,26 @@ def anterior_lateral_breach(columns: Columns) -> Derived:
 
 def basivertebral_foramen_enlarged(columns: Columns) -> Derived:
     """The foramen of the basivertebral vein is enlarged; one that is normal or not seen is not."""
-    return _decide(columns, ("basivertebral_foramen", lambda c: coded(c["basivertebral_foramen"], _FORAMEN)))
+    return _decide(columns, ("basivertebral_foramen", lambda c: coded(c, "basivertebral_foramen", _FORAMEN)))
 
 
 def _decide(columns: Columns, *witnesses: tuple[str, _Says]) -> Derived:
-    """Hear every witness in turn: 1 says broken, 0 intact, NaN nothing. The first to report a break is named."""
-    rows = rows_of(columns)
-    value = np.full(rows, np.nan)
-    source = np.full(rows, None, dtype=object)
-    for name, says in witnesses:
-        if name not in columns:
-            continue
-        word = says(columns)
-        disputed = (word == 1 - value) & (value == value)
-        news = ((value != value) & (word == word)) | ((value == 0) & (word == 1))
-        value = np.where(news, word, value)
-        source[news] = name
-        source[disputed] = "contradiction"
-    return Derived(value, source)
+    """Hear every witness that is there: 1 says broken, 0 intact, NaN nothing. Broken outweighs intact."""
+    heard = [(name, says(columns)) for name, says in witnesses if name in columns]
+    if not heard:
+        return first_known(columns, ())
+    value = reduce(np.fmax, [word for _, word in heard])
+    return Derived(value, lambda: _witness(columns, heard, value))
 
 
-def _sites(columns: Columns, part: frozenset[str] | None) -> NDArray[np.float64]:
+def _witness(columns: Columns, heard: Sequence[tuple[str, Floats]], value: Floats) -> Objects:
+    """The first that said something, or that they contradict each other."""
+    source = first_known(columns, heard).source
+    source[(value == 1) & (reduce(np.fmin, [word for _, word in heard]) == 0)] = "contradiction"
+    return source
+
+
+def _sites(columns: Columns, part: frozenset[str] | None) -> Floats:
     """1 where a site of the part (None: any site) is named, 0 where only others are: the set names every break."""
     found = columns["cortical_disruption_site"].tolist()
     if part is None:
@@ -99,9 +97,9 @@ def _sites(columns: Columns, part: frozenset[str] | None) -> NDArray[np.float64]
     )
 
 
-def _breaks_only(word: NDArray[np.float64]) -> NDArray[np.float64]:
+def _breaks_only(word: Floats) -> Floats:
     return np.where(word == 1, 1.0, np.nan)
 
 
-def _denials_only(word: NDArray[np.float64]) -> NDArray[np.float64]:
+def _denials_only(word: Floats) -> Floats:
     return np.where(word == 0, 0.0, np.nan)

@@ -6,7 +6,7 @@ flags), objects with None for unknown (words and sets). A column that is absent 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +22,26 @@ Objects = NDArray[np.object_]
 class Derived:
     """A derived column and where each of its entries came from.
 
-    ``value``: float64, shape (rows,), NaN for unknown. ``source``: objects, shape (rows,), a short code, or None where
-    nothing was known at all.
+    ``value``: float64, shape (rows,), NaN for unknown. ``tell`` works out the source, which a model's matrix does
+    without.
     """
 
     value: Floats
-    source: Objects
+    tell: Callable[[], Objects]
+
+    @property
+    def source(self) -> Objects:
+        """Objects, shape (rows,), a short code, or None where nothing was known at all."""
+        return self.tell()
+
+    def otherwise(self, derive: Callable[[], Derived]) -> Derived:
+        """Row by row this one where it is known, else the other, which is derived only if it is needed."""
+        known = self.value == self.value
+        if known.all():
+            return self
+        other = derive()
+        value = np.where(known, self.value, other.value)
+        return Derived(value, lambda: np.where(known, self.source, other.source))
 
 
 def rows_of(columns: Columns) -> int:
@@ -49,10 +63,13 @@ def words(columns: Columns, name: str) -> Objects:
     return np.full(rows_of(columns), None, dtype=object) if found is None else found
 
 
-def coded(column: Objects, codes: Mapping[str, float]) -> Floats:
-    """The words of a column as numbers, NaN for unknown and for a word without a code."""
+def coded(columns: Columns, name: str, codes: Mapping[str, float]) -> Floats:
+    """A column of words as numbers, shape (rows,): NaN for unknown, for a word without a code, or if it is absent."""
+    found = columns.get(name)
+    if found is None:
+        return np.full(rows_of(columns), np.nan)
     nan = np.nan
-    return np.array([codes.get(word, nan) for word in column.tolist()], dtype=np.float64)
+    return np.array([codes.get(word, nan) for word in found.tolist()], dtype=np.float64)
 
 
 def per_positive(numerator: Floats, denominator: Floats) -> Floats:
@@ -60,23 +77,27 @@ def per_positive(numerator: Floats, denominator: Floats) -> Floats:
     return np.asarray(numerator / np.where(denominator > 0, denominator, np.nan))
 
 
-def code_where(known: NDArray[np.bool_], code: str | Objects) -> Objects:
-    """The source code (one for all, or one per row) where something is known, None elsewhere."""
+def known_from(value: Floats, code: str | Objects) -> Derived:
+    """A column whose source (one for all, or one per row) is the code wherever something is known."""
+    return Derived(value, lambda: _code_where(value == value, code))
+
+
+def _code_where(known: NDArray[np.bool_], code: str | Objects) -> Objects:
     source = np.full(len(known), None, dtype=object)
     source[known] = code if isinstance(code, str) else code[known]
     return source
 
 
-def first_known(candidates: tuple[tuple[str, Floats], ...]) -> Derived:
-    """Row by row the first candidate that is known, and its code."""
-    code, value = candidates[0]
-    known = value == value
-    source = code_where(known, code)
-    for code, candidate in candidates[1:]:
-        if known.all():
-            break
-        fills = ~known & (candidate == candidate)
-        value = np.where(fills, candidate, value)
-        source[fills] = code
-        known = known | fills
-    return Derived(value, source)
+def first_known(columns: Columns, candidates: Sequence[tuple[str, Floats]]) -> Derived:
+    """Row by row the first candidate that is known, and its code; without candidates nothing is."""
+    value = candidates[0][1] if candidates else np.full(rows_of(columns), np.nan)
+    for _, candidate in candidates[1:]:
+        value = np.where(value == value, value, candidate)
+    return Derived(value, lambda: _first_code(len(value), candidates))
+
+
+def _first_code(rows: int, candidates: Sequence[tuple[str, Floats]]) -> Objects:
+    source = np.full(rows, None, dtype=object)
+    for code, candidate in reversed(candidates):
+        source[candidate == candidate] = code
+    return source

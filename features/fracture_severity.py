@@ -18,13 +18,13 @@ from features.derived import (
     Columns,
     Derived,
     Floats,
-    code_where,
+    Objects,
     coded,
     first_known,
+    known_from,
     number,
     per_positive,
     rows_of,
-    words,
 )
 
 #: Normal (anterior/posterior, middle/posterior) height ratios by level: means of annotated CT heights, 9 (L3) to 269
@@ -63,6 +63,8 @@ _Losses = tuple[tuple[str, Floats], ...]
 
 #: A loss that lies on a threshold but for the last bits of its division counts as lying on it.
 _ROUNDING_PCT = 1e-9
+#: The least loss of grades 1, 2 and 3, see ``genant_grade``; 25 and 40 belong to the grade below.
+_GRADE_FROM_PCT = np.array([20 - _ROUNDING_PCT, *np.nextafter([25 + _ROUNDING_PCT, 40 + _ROUNDING_PCT], np.inf)])
 _ANTERIOR_NEIGHBOURS = ("adj_ah_above_mm", "adj_ah_below_mm")
 _MIDDLE_NEIGHBOURS = ("adj_mh_above_mm", "adj_mh_below_mm")
 _WHICH_NEIGHBOURS = np.array([None, "above_only", "below_only", "both_neighbours"], dtype=object)
@@ -75,12 +77,12 @@ def avhr_pct(columns: Columns) -> Derived:
     is the same). With one neighbour only, 100 * FVAH / that one. A stated ``avhr_pct`` is taken as it is. Source:
     ``stated``, ``both_neighbours``, ``above_only`` or ``below_only``.
     """
-    return _stated_or(columns, "avhr_pct", _ratio_to_neighbours(columns, "fvah_mm", _ANTERIOR_NEIGHBOURS))
+    return _stated(columns, "avhr_pct").otherwise(lambda: _ratio(columns, "fvah_mm", _ANTERIOR_NEIGHBOURS))
 
 
 def mvhr_pct(columns: Columns) -> Derived:
     """Middle vertebral height ratio, the height that remains: as ``avhr_pct``, with middle heights (Huang 2022)."""
-    return _stated_or(columns, "mvhr_pct", _ratio_to_neighbours(columns, "mvh_mm", _MIDDLE_NEIGHBOURS))
+    return _stated(columns, "mvhr_pct").otherwise(lambda: _ratio(columns, "mvh_mm", _MIDDLE_NEIGHBOURS))
 
 
 def ap_ratio_pct(columns: Columns) -> Derived:
@@ -89,13 +91,13 @@ def ap_ratio_pct(columns: Columns) -> Derived:
     A healthy body is not at 100: see ``NORMAL_RATIOS``. Source: ``stated`` or ``heights``.
     """
     ratio = 100 * per_positive(number(columns, "fvah_mm"), number(columns, "pvh_mm"))
-    return _stated_or(columns, "ap_ratio_pct", Derived(ratio, code_where(ratio == ratio, "heights")))
+    return _stated(columns, "ap_ratio_pct").otherwise(lambda: known_from(ratio, "heights"))
 
 
 def compression_loss_pct(columns: Columns) -> Derived:
     """Anterior height LOST, 100 - AVHR; negative where the body exceeds its neighbours. Source as ``avhr_pct``."""
     remaining = avhr_pct(columns)
-    return Derived(100 - remaining.value, remaining.source)
+    return Derived(100 - remaining.value, remaining.tell)
 
 
 def height_loss_pct(columns: Columns) -> Derived:
@@ -115,10 +117,14 @@ def height_loss_pct(columns: Columns) -> Derived:
         gap = np.isnan(worst)
         losses = (*losses, *((code, np.where(gap, loss, np.nan)) for code, loss in stated))
         worst = _worst(columns, losses)
+    return Derived(worst, lambda: _where_worst(worst, losses))
+
+
+def _where_worst(worst: Floats, losses: _Losses) -> Objects:
     source = np.full(len(worst), None, dtype=object)
     for code, loss in reversed(losses):
         source[loss == worst] = code
-    return Derived(worst, source)
+    return source
 
 
 def genant_grade(columns: Columns) -> Derived:
@@ -128,19 +134,19 @@ def genant_grade(columns: Columns) -> Derived:
     belong to them. Measured heights come first, then a stated grade, then stated ratios. Source: ``heights``,
     ``stated`` or ``stated_ratio``.
     """
-    candidates = [("heights", grade_of_loss(_worst(columns, _measured_losses(columns))))]
+    candidates = []
+    if measured := _measured_losses(columns):
+        candidates.append(("heights", grade_of_loss(_worst(columns, measured))))
     if "genant_grade" in columns:
-        candidates.append(("stated", coded(columns["genant_grade"], GENANT_CODES)))
-    stated = _stated_losses(columns)
-    if stated:
+        candidates.append(("stated", coded(columns, "genant_grade", GENANT_CODES)))
+    if stated := _stated_losses(columns):
         candidates.append(("stated_ratio", grade_of_loss(_worst(columns, stated))))
-    return first_known(tuple(candidates))
+    return first_known(columns, candidates)
 
 
 def grade_of_loss(loss_pct: Floats) -> Floats:
     """The Genant grade of a height loss in %, see ``genant_grade``; NaN stays NaN."""
-    grade = (loss_pct >= 20 - _ROUNDING_PCT) * 1.0 + (loss_pct > 25 + _ROUNDING_PCT) + (loss_pct > 40 + _ROUNDING_PCT)
-    return np.where(loss_pct == loss_pct, grade, np.nan)
+    return np.where(loss_pct == loss_pct, _GRADE_FROM_PCT.searchsorted(loss_pct, side="right"), np.nan)
 
 
 def compression_degree(columns: Columns) -> Derived:
@@ -150,8 +156,8 @@ def compression_degree(columns: Columns) -> Derived:
     """
     loss = compression_loss_pct(columns)
     degree = 1.0 + (loss.value >= 33 - _ROUNDING_PCT) + (loss.value > 66 + _ROUNDING_PCT)
-    computed = Derived(np.where(loss.value == loss.value, degree, np.nan), loss.source)
-    return _prefer(coded(words(columns, "compression_degree"), DEGREE_CODES), computed)
+    computed = Derived(np.where(loss.value == loss.value, degree, np.nan), loss.tell)
+    return known_from(coded(columns, "compression_degree", DEGREE_CODES), "stated").otherwise(lambda: computed)
 
 
 def severity(columns: Columns) -> Derived:
@@ -160,9 +166,13 @@ def severity(columns: Columns) -> Derived:
     Chen 2025 keeps "fracture severity" as a predictor without defining it; this is our reading. A stated severity is
     taken as it is. Source: ``stated``, or as ``genant_grade`` with ``genant_`` before it.
     """
+    stated = known_from(coded(columns, "fracture_severity", SEVERITY_CODES), "stated")
+    return stated.otherwise(lambda: _severity_by_grade(columns))
+
+
+def _severity_by_grade(columns: Columns) -> Derived:
     grade = genant_grade(columns)
-    source = np.array([None if code is None else f"genant_{code}" for code in grade.source.tolist()], dtype=object)
-    return _prefer(coded(words(columns, "fracture_severity"), SEVERITY_CODES), Derived(grade.value, source))
+    return Derived(grade.value, lambda: np.array([code and f"genant_{code}" for code in grade.source], dtype=object))
 
 
 def wedge_angle_deg(columns: Columns) -> Derived:
@@ -172,7 +182,7 @@ def wedge_angle_deg(columns: Columns) -> Derived:
     body is needed: see ``wedge_angle_from_heights``. Source: the name of the variable.
     """
     names = ("wedge_angle_deg", "cobb_vertebral_deg")
-    return first_known(tuple((name, number(columns, name)) for name in names))
+    return first_known(columns, [(name, number(columns, name)) for name in names])
 
 
 def wedge_angle_from_heights(anterior_mm: Floats, posterior_mm: Floats, depth_mm: Floats) -> Floats:
@@ -202,7 +212,7 @@ def _losses_of(
     found = ((f"{place}_neighbours", by_neighbours),)
     if known.all() or "pvh_mm" not in columns or "level" not in columns:
         return found
-    expected = columns["pvh_mm"] * coded(columns["level"], normal)
+    expected = columns["pvh_mm"] * coded(columns, "level", normal)
     by_wall = np.where(known, np.nan, 100 - 100 * per_positive(height, expected))
     return (*found, (f"{place}_posterior_wall", by_wall))
 
@@ -223,20 +233,15 @@ def _reference(columns: Columns, neighbours: tuple[str, str]) -> Floats:
     """Mean height of the two neighbours, or the height of the only one that is known."""
     up, down = (number(columns, name) for name in neighbours)
     mean = (up + down) / 2
-    return np.where(mean == mean, mean, np.where(up == up, up, down))
+    return np.where(mean == mean, mean, np.fmax(up, down))
 
 
-def _ratio_to_neighbours(columns: Columns, own: str, neighbours: tuple[str, str]) -> Derived:
+def _ratio(columns: Columns, own: str, neighbours: tuple[str, str]) -> Derived:
     ratio = 100 * per_positive(number(columns, own), _reference(columns, neighbours))
     above, below = (number(columns, name) for name in neighbours)
     which = (above == above) + 2 * (below == below)
-    return Derived(ratio, code_where(ratio == ratio, _WHICH_NEIGHBOURS[which]))
+    return known_from(ratio, _WHICH_NEIGHBOURS[which])
 
 
-def _stated_or(columns: Columns, name: str, computed: Derived) -> Derived:
-    return computed if name not in columns else _prefer(columns[name], computed)
-
-
-def _prefer(stated: Floats, computed: Derived) -> Derived:
-    known = stated == stated
-    return Derived(np.where(known, stated, computed.value), np.where(known, "stated", computed.source))
+def _stated(columns: Columns, name: str) -> Derived:
+    return known_from(number(columns, name), "stated")

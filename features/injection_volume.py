@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from features.derived import Columns, Derived, Floats, code_where, coded, number, per_positive, rows_of, words
+from features.derived import Columns, Derived, Floats, coded, known_from, number, per_positive
 
 #: Volume of an uncompressed body relative to L2, by level: an approximation.
 #: T1 to L2: cube of the posterior height relative to L2 (bodies of one spine taken as geometrically similar), from the
@@ -56,22 +56,18 @@ def expected_vertebral_volume_ml(columns: Columns) -> Derived:
     Not a measurement of this patient: people of one sex differ by a quarter. NaN for S1 or an unknown level. Source:
     ``expected``, or ``expected_sex_unknown`` where the mean of both sexes stands in.
     """
-    by_level = coded(words(columns, "level"), _ML)
-    factor = coded(words(columns, "sex"), _SEX_FACTOR)
+    by_level = coded(columns, "level", _ML)
+    factor = coded(columns, "sex", _SEX_FACTOR)
     knows_sex = factor == factor
     value = by_level * np.where(knows_sex, factor, 1.0)
-    code = np.where(knows_sex, "expected", "expected_sex_unknown")
-    return Derived(value, code_where(value == value, code.astype(object)))
+    return known_from(value, np.where(knows_sex, "expected", "expected_sex_unknown").astype(object))
 
 
 def body_volume_ml(columns: Columns) -> Derived:
     """Volume of the body in ml: ``vertebral_volume_ml``, else expected. Source: ``measured``, or as expected."""
     measured = number(columns, "vertebral_volume_ml")
-    known = measured > 0
-    if known.all():
-        return Derived(measured, np.full(len(measured), "measured", dtype=object))
-    expected = expected_vertebral_volume_ml(columns)
-    return Derived(np.where(known, measured, expected.value), np.where(known, "measured", expected.source))
+    measured = np.where(measured > 0, measured, np.nan)
+    return known_from(measured, "measured").otherwise(lambda: expected_vertebral_volume_ml(columns))
 
 
 def planned_fraction_pct(columns: Columns) -> Derived:
@@ -89,13 +85,10 @@ def cement_fraction_pct(columns: Columns) -> Derived:
 
     Known only after the operation. No expected volume stands in for a measured one. Source: ``stated`` or ``measured``.
     """
-    measured = np.full(rows_of(columns), "measured", dtype=object)
-    share = _share(number(columns, "cement_volume_ml"), Derived(number(columns, "vertebral_volume_ml"), measured))
-    stated = number(columns, "cement_fraction_pct")
-    known = stated == stated
-    return Derived(np.where(known, stated, share.value), np.where(known, "stated", share.source))
+    measured = known_from(number(columns, "vertebral_volume_ml"), "measured")
+    share = _share(number(columns, "cement_volume_ml"), measured)
+    return known_from(number(columns, "cement_fraction_pct"), "stated").otherwise(lambda: share)
 
 
 def _share(volume_ml: Floats, body: Derived) -> Derived:
-    value = 100 * per_positive(volume_ml, body.value)
-    return Derived(value, code_where(value == value, body.source))
+    return known_from(100 * per_positive(volume_ml, body.value), body.source)

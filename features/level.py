@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from features.derived import Columns, Derived, code_where, coded, words
+from features.derived import Columns, Derived, coded, known_from
 from features.variables.fracture import LEVELS
 
 #: T11 to L2, where the stiff thoracic spine meets the mobile lumbar one.
@@ -34,5 +34,4 @@ _AT_JUNCTION = {level: float(level in THORACOLUMBAR_JUNCTION) for level in LEVEL
 
 def thoracolumbar_junction(columns: Columns) -> Derived:
     """1 where the level is one of T11 to L2, 0 where it is another, NaN where it is unknown; from ``level``."""
-    value = coded(words(columns, "level"), _AT_JUNCTION)
-    return Derived(value, code_where(value == value, "level"))
+    return known_from(coded(columns, "level", _AT_JUNCTION), "level")

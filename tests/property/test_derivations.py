@@ -91,6 +91,10 @@ def test_total_and_shaped_and_named_wherever_known(
     assert all(source is not None for source in found.source[~np.isnan(found.value)])
 
 
+def _row(found: Derived, position: int) -> Derived:
+    return Derived(found.value[[position]], lambda: found.source[[position]])
+
+
 @EVERY
 @FEW
 @given(records=st.lists(RECORDS, min_size=1, max_size=6), order=st.randoms(use_true_random=False))
@@ -100,7 +104,7 @@ def test_each_row_by_itself_in_any_order(
     together = derive(_rows(records))
     for position, record in enumerate(records):
         alone = derive(_rows([record]))
-        _same(alone, Derived(together.value[[position]], together.source[[position]]))
+        _same(alone, _row(together, position))
 
 
 @EVERY
