@@ -1,6 +1,6 @@
 """Faults under load, each a function: what clients met, how soon they were answered again, and that nothing was lost.
 
-    python -m benchmarks.faults [--rounds-of all=20,worker=50] [--only worker,disk]
+    python -m benchmarks.faults [--only worker,disk] [--rounds 2] [--rounds-of all=20,worker=50]
 
 Four clients ask all the time, on kept connections and new ones. After each kind of fault every answer that a client
 received must be in the log as it was sent, and equal to what the models that it names say offline. Writes
@@ -23,37 +23,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.bit_flips import flip_bits
+from benchmarks.fault_rounds import Found, Scenario, counted
 from features.build import Outcome
 from features.errors import UsageError
 from models.release import load_release, put_in_force, write_release
-from serving.answer import answer
-from serving.schema import read_question
-from serving.shelf import Shelf
-from tests.service.load import QUESTIONS, Load, check, load
+from tests.service.load import Load, check, load
 from tests.service.process import Running, running
 from tests.service.released import release_all
 from tests.service.small_disk import small_disk
 
 RESULTS = Path(__file__).parent / "results" / "faults.md"
 WORKERS = 2
-
-
-@dataclass
-class Found:
-    """``recoveries``: seconds from each fault to the first answer after it; the rest counts requests and answers."""
-
-    rounds: int
-    recoveries: list[float] = field(default_factory=list)
-    ends: dict[str, int] = field(default_factory=dict)
-    answers: int = 0
-    records: int = 0
-    note: str = ""
-
-
-Scenario = Callable[[Path, Path, int], Found]
 
 
 def kill_a_worker(home: Path, folder: Path, rounds: int) -> Found:
@@ -76,7 +59,7 @@ def _killing(home: Path, folder: Path, rounds: int, victims: Callable[[Running],
     with running(home, folder, WORKERS) as service:
         service.wait_ready()
         with load(service.url) as asked:
-            for _ in range(rounds):
+            for _ in counted(rounds):
                 usual.append(asked.next_answer_after(time.monotonic()))
                 killed = victims(service)
                 moment = time.monotonic()
@@ -108,7 +91,7 @@ def kill_the_supervisor(home: Path, folder: Path, rounds: int) -> Found:
         service.wait_ready()
         port = int(service.url.rpartition(":")[2])
         with load(service.url) as asked:
-            for _ in range(rounds):
+            for _ in counted(rounds):
                 asked.next_answer_after(time.monotonic())
                 left = service.kill()
                 moment = time.monotonic()
@@ -128,7 +111,7 @@ def stop_under_load(home: Path, folder: Path, rounds: int) -> Found:
     """SIGTERM: no request that reached the service may be cut. Refused connections are the end of the service."""
     found = Found(rounds)
     total = Load("")
-    for _ in range(rounds):
+    for _ in counted(rounds):
         with running(home, folder, WORKERS) as service:
             service.wait_ready()
             with load(service.url, clients=8) as asked:
@@ -202,7 +185,7 @@ def _unwritable(
     with running(home, folder, WORKERS) as service:
         service.wait_ready()
         with load(service.url) as asked:
-            for _ in range(rounds):
+            for _ in counted(rounds):
                 asked.next_answer_after(time.monotonic())
                 known, refused = len(asked.answers), asked.ends["503"]
                 spoil(service)
@@ -228,65 +211,13 @@ def _until_refused(asked: Load, known: int) -> None:
         time.sleep(0.01)
 
 
-def flip_bits(home: Path, folder: Path, rounds: int) -> Found:
-    """One bit of a bundle flipped: it is refused, or (a file that is not the model's) its answers are the same."""
-    found = Found(rounds)
-    homes = [_with_one(home, folder / outcome, outcome) for outcome in ("leakage", "refracture")]
-    expected = {own: _answers(_fresh(own)) for own in homes}
-    refused = 0
-    for number in range(rounds):
-        own = random.choice(homes)
-        file, position, bit = _a_bit(own)
-        before = file.read_bytes()
-        after = bytearray(before)
-        after[position] ^= 1 << bit
-        file.write_bytes(after)
-        shelf = _fresh(own)
-        if shelf.get():
-            assert _answers(shelf) == expected[own], f"a damaged bundle was served: {file.name}"
-        else:
-            refused += 1
-        file.write_bytes(before)
-        if number % 200 == 199:
-            print(f"{number + 1} bits", file=sys.stderr)
-    found.note = f"{refused} refused, {rounds - refused} in files that are not the model's, without effect"
-    return found
-
-
-def _with_one(home: Path, own: Path, outcome: str) -> Path:
-    """A home in which only one outcome is released: the other one need not be loaded each time."""
-    shutil.copytree(home / "released" / outcome, own / "released" / outcome)
-    return own
-
-
-def _fresh(home: Path) -> Shelf:
-    """As a worker begins."""
-    shelf = Shelf()
-    shelf.refresh(home)
-    return shelf
-
-
-def _a_bit(home: Path) -> tuple[Path, int, int]:
-    """A bit of a bundle in force: a file first, so that small files have their share."""
-    files = []
-    for outcome in sorted((home / "released").iterdir()):
-        bundle = outcome / (outcome / "current").read_text().split()[0]
-        files += [path for path in sorted(bundle.rglob("*")) if path.is_file() and path.stat().st_size]
-    file = random.choice(files)
-    return file, random.randrange(file.stat().st_size), random.randrange(8)
-
-
-def _answers(shelf: Shelf) -> str:
-    return json.dumps([answer(read_question(one), shelf.get(), "", "") for one in QUESTIONS[:2]])
-
-
 def promotions(home: Path, folder: Path, rounds: int) -> Found:
     """Another champion and version of leakage each time; no request may fail."""
     found = Found(rounds)
     with running(home, folder, WORKERS) as service:
         service.wait_ready()
         with load(service.url) as asked:
-            for number in range(rounds):
+            for number in counted(rounds):
                 champion = ("boosted", "logistic")[number % 2]
                 version = str(100 + number)
                 moment = time.monotonic()
@@ -344,26 +275,43 @@ def main() -> int:
     """Release, spoil, check, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(SCENARIOS), metavar="NAMES", help="which faults, all by default")
+    parser.add_argument("--rounds", type=int, metavar="N", help="only try it: N rounds of each, nothing is written")
     parser.add_argument("--rounds-of", default="", metavar="NAME=N,…", help="other numbers of rounds")
     parser.add_argument("--released", type=Path, metavar="DIR", help="a home with models, instead of fitting some")
     arguments = parser.parse_args()
-    rounds = {name: full for name, (_, full) in SCENARIOS.items()}
+    chosen = arguments.only.split(",")
+    if not set(chosen) <= set(SCENARIOS):
+        parser.error(f"--only: faults are {', '.join(SCENARIOS)}")
+    rounds = {name: arguments.rounds or full for name, (_, full) in SCENARIOS.items()}
     rounds |= {name: int(number) for name, _, number in (o.partition("=") for o in arguments.rounds_of.split(",") if o)}
+    done = 0
     with tempfile.TemporaryDirectory() as name:
         released = arguments.released or Path(name) / "released"
         if arguments.released is None:
             print("fitting …", file=sys.stderr)
             release_all(released)
-        for one in arguments.only.split(","):
+        for one in chosen:
             print(f"{one}: {rounds[one]} rounds …", file=sys.stderr)
-            folder = Path(name) / one
-            folder.mkdir()
-            home = Path(shutil.copytree(released, folder / "home"))
-            row = _row(SCENARIOS[one][0], SCENARIOS[one][0](home, folder, rounds[one]))
-            print(row, file=sys.stderr)
-            _keep(one, row)
-    print(RESULTS.read_text())
-    return 0
+            row = _tried(one, released, Path(name) / one, rounds[one])
+            print(row or "", file=sys.stderr)
+            if row is not None and not arguments.rounds:
+                _keep(one, row)
+            done += row is not None
+    if not arguments.rounds:
+        print(RESULTS.read_text())
+    return 0 if done == len(chosen) else UsageError.exit_code
+
+
+def _tried(name: str, released: Path, folder: Path, rounds: int) -> str | None:
+    """The row of a fault; None if it cannot be made here."""
+    scenario = SCENARIOS[name][0]
+    folder.mkdir()
+    home = Path(shutil.copytree(released, folder / "home"))
+    try:
+        return _row(scenario, scenario(home, folder, rounds))
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return None
 
 
 def _keep(name: str, row: str) -> None:

@@ -14,6 +14,8 @@ import httpx
 import pytest
 
 from benchmarks import faults
+from benchmarks.bit_flips import flip_bits
+from benchmarks.fault_rounds import Found, Scenario
 from serving.supervisor import GRACE_SECONDS
 from tests.service.process import Running, children, lives, running
 from tests.service.questions import EXAMPLE
@@ -25,7 +27,7 @@ ROUNDS = {
     faults.kill_the_forker: 1,
     faults.kill_the_supervisor: 1,
     faults.stop_under_load: 1,
-    faults.flip_bits: 40,
+    flip_bits: 40,
 }
 #: Of the machine that runs the tests, which may do much else meanwhile; the promise is 2 s.
 RECOVERED_WITHIN_SECONDS = 20
@@ -38,7 +40,7 @@ def own_home(home: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", ROUNDS, ids=lambda one: one.__name__)
-def test_nothing_is_lost_and_no_answer_is_wrong(scenario: faults.Scenario, own_home: Path, tmp_path: Path) -> None:
+def test_nothing_is_lost_and_no_answer_is_wrong(scenario: Scenario, own_home: Path, tmp_path: Path) -> None:
     """Each scenario asserts it of every answer; a stop cuts no request, and what was killed is back."""
     _nothing_is_lost(scenario, own_home, tmp_path, ROUNDS[scenario])
 
@@ -52,10 +54,10 @@ def test_nothing_is_lost_on_a_full_disk(own_home: Path, tmp_path: Path) -> None:
     assert found.ends["503"]
 
 
-def _nothing_is_lost(scenario: faults.Scenario, own_home: Path, tmp_path: Path, rounds: int) -> faults.Found:
+def _nothing_is_lost(scenario: Scenario, own_home: Path, tmp_path: Path, rounds: int) -> Found:
     found = scenario(own_home, tmp_path, rounds)
     assert all(seconds < RECOVERED_WITHIN_SECONDS for seconds in found.recoveries)
-    if scenario is not faults.flip_bits:
+    if scenario is not flip_bits:
         assert found.answers and found.records >= found.answers
     if scenario in (faults.stop_under_load, faults.kill_the_forker, faults.kill_the_supervisor):
         assert "cut" not in found.ends, found.ends
