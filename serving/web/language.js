@@ -45,6 +45,13 @@ export class Words {
     return `${this.label(entry.variable)}${this.say("colon")}${this.value(entry.variable, entry.value)}`;
   }
 
+  /** Words of a drawing of the service, which draws in English; numbers in them are kept in their order. */
+  drawn(english) {
+    const numbers = english.match(/\d+(?:[.,]\d+)*/g) ?? [];
+    const own = this.file.drawn?.[english.replace(/\d+(?:[.,]\d+)*/g, "#")];
+    return own ? own.replace(/#/g, () => numbers.shift()) : english;
+  }
+
   notice(status, english, releases = []) {
     if (this.english) return english;
     const limits = releases.map((release) => this.file.ui[`release.${release}`]).filter(Boolean);

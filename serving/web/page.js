@@ -61,7 +61,7 @@ class Page {
     const notices = found.map((model) => this.words.notice(model.data_status, model.notice, [model.release]));
     at("notice").textContent = [...new Set(notices)].join(" ") || this.words.say("no.model");
     at("notice").hidden = false;
-    at("nomograms").replaceChildren(...nomograms(this.words, Object.keys(this.models), (error) => this.words.problem(error.problem ?? { code: "unreachable", errors: [] })));
+    at("nomograms").replaceChildren(...nomograms(this.words, this.models, (error) => this.words.problem(error.problem ?? { code: "unreachable", errors: [] })));
   }
 
   async submit() {

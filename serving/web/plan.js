@@ -2,7 +2,7 @@
 
 import { at, element } from "/static/dom.js";
 import { percent, points } from "/static/language.js";
-import { EXPLAINED, evidenceTag, fractureTitle, leakTitle } from "/static/result.js";
+import { EXPLAINED, evidenceTag, fractureTitle, leakTitle, pointsRange } from "/static/result.js";
 
 const VERTEBRA = ["planned_viscosity", "planned_injection_stage", "planned_volume_ml", "procedure"];
 const PATIENT = ["anti_osteoporosis_plan"];
@@ -40,8 +40,8 @@ export class Plan {
       element("table", { class: "effects" }, element("caption", { class: "unseen" }, words.say("plan.effects")),
         element("thead", {}, element("tr", {}, ["outcome", "form", "plan", "points"].map((key) => element("th", { scope: "col" }, words.say(`head.${key}`))))),
         element("tbody", { id: "plan-effects" })),
-      element("p", { class: "small" }, words.say("plan.note")), which,
-      element("div", { class: "grid" }, this.names.map((name) => this.control(name)))));
+      which, element("div", { class: "grid" }, this.names.map((name) => this.control(name))),
+      element("p", { class: "small" }, words.say("plan.note")), element("p", { class: "small" }, words.say("plan.points"))));
     this.refresh(this.answer);
   }
 
@@ -144,10 +144,33 @@ export class Plan {
     this.shown = answer;
     this.settle();
     const was = this.answer;
-    const rows = was.leakage && answer.leakage ? answer.leakage.map((one, i) => [leakTitle(this.words, one), was.leakage[i].risk, one.risk]) : [];
-    if (was.refracture && answer.refracture) rows.push([fractureTitle(this.words, answer.refracture), was.refracture.risk[EXPLAINED], answer.refracture.risk[EXPLAINED]]);
-    at("plan-effects").replaceChildren(...rows.map(([title, before, now]) => element("tr", {}, element("th", { scope: "row" }, title),
-      element("td", {}, percent(before)), element("td", {}, element("strong", {}, percent(now))), element("td", {}, this.changed ? points(now - before) : "·"))));
+    const rows = was.leakage && answer.leakage ? answer.leakage.map((one, i) => [leakTitle(this.words, one), was.leakage[i], one, (value) => value]) : [];
+    const within = (values) => values[EXPLAINED];
+    if (was.refracture && answer.refracture) rows.push([fractureTitle(this.words, answer.refracture), was.refracture, answer.refracture, within]);
+    at("plan-effects").replaceChildren(...rows.map(([title, before, now, pick]) => element("tr", {}, element("th", { scope: "row" }, title),
+      element("td", {}, percent(pick(before.risk))), element("td", {}, element("strong", {}, percent(pick(now.risk)))),
+      element("td", {}, this.effect(before, pick(now.risk) - pick(before.risk), pick)))));
+  }
+
+  /** The change in points, with the interval that the answer to the form gives for it: of the same patient under both plans. */
+  effect(before, change, pick) {
+    if (!this.changed) return "·";
+    if (change === 0) return points(0);
+    const listed = this.listed(before.what_if), words = this.words;
+    if (!listed) return [points(change), element("span", { class: "small" }, words.say("plan.no-interval"))];
+    return [points(change), element("span", { class: "small" }, pointsRange(words, pick(listed.difference_interval)))];
+  }
+
+  /** Of an answer's changes of one thing the one that this plan is, if it is one. */
+  listed(changes) {
+    const facts = this.names.flatMap((name) => {
+      const places = PATIENT.includes(name) ? [[null, this.other.patient, this.question.patient]]
+        : this.other.vertebrae.map((own, i) => [own.level, own, this.question.vertebrae[i]]);
+      return places.filter(([, own, was]) => own[name] !== was[name]).map(([level, own]) => [name, level, own[name]]);
+    });
+    if (facts.length !== 1) return null;
+    const [name, level, value] = facts[0];
+    return changes.find((entry) => entry.variable === name && entry.level === level && entry.to === value);
   }
 }
 

@@ -9,7 +9,7 @@ const HORIZON_OF_NUMBER = { leakage: null, refracture: EXPLAINED };
 const ROUTES_SHOWN = ["B", "S", "C", "D"];
 
 const range = (words, [low, high]) => words.say("range", { low: percent(low), high: percent(high) });
-const pointsRange = (words, [low, high]) => words.say("range", { low: points(low), high: points(high) });
+export const pointsRange = (words, [low, high]) => words.say("range", { low: points(low), high: points(high) });
 
 export function leakTitle(words, one) {
   return words.say(one.detection === "CT" ? "leak.ct" : "leak.radiograph", { level: one.level });

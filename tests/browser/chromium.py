@@ -6,9 +6,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+#: What every test in a browser is marked with.
+NEEDED = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed (apt-get install chromium)"),
+]
 FLAGS = ("--no-sandbox", "--disable-gpu")
 
 

@@ -21,19 +21,14 @@ from serving import keys
 from serving.cds_hooks import feedback
 from serving.cds_hooks.discovery import PREFETCH
 from serving.policy import Role
-from tests.browser import ehr
-from tests.browser.chromium import BROWSER, launched
+from tests.browser import chromium, ehr
 from tests.service.ehr_keys import EC, ISSUER, settle
 from tests.service.process import Running, free_port, running
 from tests.service.questions import EXAMPLE as QUESTION
 from tests.service.released import FEW, release_all
 from tests.service.resources import Json, bundle, resources_of
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed (apt-get install chromium)"),
-    pytest.mark.skipif(not ehr.INSTALLED, reason=ehr.REASON),
-]
+pytestmark = [*chromium.NEEDED, pytest.mark.skipif(not ehr.INSTALLED, reason=ehr.REASON)]
 SURGEON: Json = {"resourceType": "Practitioner", "id": "1", "name": [{"family": "Surgeon"}]}
 
 
@@ -57,12 +52,6 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
         with running(home, tmp_path_factory.mktemp("service"), port=port) as service:
             service.wait_ready()
             yield Hospital(service, home, pages, key)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as found:
-        yield found
 
 
 @pytest.fixture

@@ -11,10 +11,7 @@ from tests.browser import chromium
 from tests.browser.axe import violations
 from tests.trained import at_home, trained
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(chromium.BROWSER is None, reason="Chromium is not installed (apt-get install chromium)"),
-]
+pytestmark = chromium.NEEDED
 
 
 @pytest.mark.parametrize(("outcome", "version"), [("leakage", "1"), ("leakage", "3"), ("refracture", "1")])

@@ -1,7 +1,8 @@
 """The words of the page. One JSON file for each language, named by its code (ISO 639-1), beside this module.
 
 To add a language copy ``/static/en.json`` of a running service, which holds every word, translate the values (what
-stands in {braces} is filled in and stays), add ``faults`` and ``warnings`` as ``zh.json`` has them, and put it here.
+stands in {braces} is filled in and stays), add ``faults``, ``warnings`` and ``drawn`` as ``zh.json`` has them, and put
+it here. ``drawn`` are the words of the nomogram, each # a number.
 
 English is what the service itself speaks, so ``en.json`` holds only the words of the page: labels, units, choices and
 titles of problems are taken from where they are defined, and a fault or warning is shown as the service puts it.
