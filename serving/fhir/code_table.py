@@ -12,6 +12,7 @@ _SYSTEMS = {
     codes.SNOMED: "SNOMED CT",
     codes.ICD10: "ICD-10",
     codes.ICD10_CM: "ICD-10-CM",
+    codes.ICD9_CM: "ICD-9-CM",
     codes.ATC: "ATC",
     codes.RXNORM: "RxNorm",
     codes.CPT: "CPT",

@@ -1,11 +1,11 @@
 """The one table between codes of clinical systems and the variables of the dictionary.
 
-A code stands here only if it says what the variable's definition says. Where a code says less (a drug without its dose,
+A code stands here only if it says what the variable's definition says. Where a code says less (steroids without a dose,
 chronic kidney disease without its stage, 25-hydroxyvitamin D3 alone) there is no line, and the variable stays unknown.
 What common systems have no code for (heights of a vertebra, CT values, the plan of the injection) comes under a system
 of our own: its codes are the names of the dictionary, so that every variable can be sent.
 
-Sources: LOINC, SNOMED CT, ICD-10 of the WHO and ICD-10-CM, ATC, RxNorm, CPT.
+Sources: LOINC, SNOMED CT, ICD-10 of the WHO and ICD-10-CM, ICD-9-CM volume 3, ATC, RxNorm, CPT.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ ICD10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
 ATC = "http://www.whocc.no/atc"
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 CPT = "http://www.ama-assn.org/go/cpt"
+#: Volume 3, operations: hospitals in China code by it, with digits of their own behind.
+ICD9_CM = "http://hl7.org/fhir/sid/icd-9-cm"
 #: Ours: a code is the name of a variable, or in a coded value one of its choices.
 DICTIONARY = "urn:cemrisk:dictionary"
 
@@ -48,7 +50,11 @@ class Code:
         system, code = coding
         if system != self.system:
             return False
-        return code.replace(".", "").startswith(self.code) if self.prefix else code == self.code
+        return _undotted(code).startswith(_undotted(self.code)) if self.prefix else code == self.code
+
+
+def _undotted(code: str) -> str:
+    return code.replace(".", "")
 
 
 def _loinc(variable: str, **displays: str) -> list[Code]:
@@ -120,8 +126,16 @@ ILLNESSES: tuple[Code, ...] = (
     Code("cerebrovascular_disease", SNOMED, "230690007", "Cerebrovascular accident", True),
     Code("cerebrovascular_disease", SNOMED, "432504007", "Cerebral infarction", True),
     Code("cerebrovascular_disease", SNOMED, "266257000", "Transient ischemic attack", True),
-    *_icd("cerebrovascular_disease", True, I61="Haemorrhage", I63="Infarction", I64="Stroke", G45="Transient attack"),
+    *_icd("cerebrovascular_disease", True, I61="Haemorrhage", I63="Infarction", I64="Stroke"),
+    # G45.4, transient global amnesia, is no ischaemic attack.
+    *_icd(
+        "cerebrovascular_disease", True, G450="Vertebrobasilar", G451="Carotid", G452="Multiple precerebral arteries"
+    ),
+    *_icd("cerebrovascular_disease", True, G453="Amaurosis fugax", G458="Other transient attacks", G459="Unspecified"),
+    Code("cerebrovascular_disease", ICD10_CM, "Z8673", "History of TIA or cerebral infarction", True, prefix=True),
     Code("ckd", SNOMED, "433144002", "Chronic kidney disease stage 3", True),
+    Code("ckd", SNOMED, "700378005", "Chronic kidney disease stage 3A", True),
+    Code("ckd", SNOMED, "700379002", "Chronic kidney disease stage 3B", True),
     Code("ckd", SNOMED, "431857002", "Chronic kidney disease stage 4", True),
     Code("ckd", SNOMED, "433146000", "Chronic kidney disease stage 5", True),
     *_icd("ckd", True, N183="Stage 3", N184="Stage 4", N185="Chronic kidney disease, stage 5"),
@@ -140,7 +154,6 @@ ILLNESSES: tuple[Code, ...] = (
     *_icd(
         "cardiopulmonary_disease", True, J44="Chronic obstructive lung disease", I25="Chronic ischaemic heart disease"
     ),
-    Code("steroid_use", ICD10_CM, "Z7952", "Long term (current) use of systemic steroids", True, prefix=True),
     Code("malignancy", SNOMED, "363346000", "Malignant neoplastic disease", "history"),
     *_icd("malignancy", "history", Z85="Personal history of malignant neoplasm", C="Malignant neoplasms"),
 )
@@ -164,6 +177,8 @@ AUGMENTATIONS: tuple[Code, ...] = (
     Code("procedure", CPT, "22513", "Percutaneous vertebral augmentation with cavity creation, thoracic", "PKP"),
     Code("procedure", CPT, "22514", "Percutaneous vertebral augmentation with cavity creation, lumbar", "PKP"),
     Code("procedure", CPT, "22515", "Percutaneous vertebral augmentation, each additional vertebral body", "PKP"),
+    Code("procedure", ICD9_CM, "81.65", "Percutaneous vertebroplasty", "PVP", prefix=True),
+    Code("procedure", ICD9_CM, "81.66", "Percutaneous vertebral augmentation (kyphoplasty)", "PKP", prefix=True),
     *(
         Code("procedure", DICTIONARY, choice, f"Vertebral augmentation: {choice}", choice)
         for choice in VARIABLES["procedure"].choices
@@ -173,6 +188,7 @@ AUGMENTATIONS: tuple[Code, ...] = (
 #: Drugs against osteoporosis; ibandronate is left out, as its code does not say whether it is swallowed or infused.
 BONE_DRUGS: tuple[Code, ...] = (
     Code("anti_osteoporosis_plan", ATC, "M05BA04", "Alendronic acid", "bisphosphonate_oral"),
+    Code("anti_osteoporosis_plan", ATC, "M05BB03", "Alendronic acid and colecalciferol", "bisphosphonate_oral"),
     Code("anti_osteoporosis_plan", ATC, "M05BA07", "Risedronic acid", "bisphosphonate_oral"),
     Code("anti_osteoporosis_plan", ATC, "M05BA08", "Zoledronic acid", "zoledronate"),
     Code("anti_osteoporosis_plan", ATC, "M05BX04", "Denosumab", "denosumab"),

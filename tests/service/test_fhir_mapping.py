@@ -1,10 +1,8 @@
-"""From resources to a question: every code and unit of the tables, and everything that must not be guessed."""
+"""From resources to a question: every unit, and everything that must not be guessed."""
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,6 @@ from features.dictionary import VARIABLES, Moment
 from features.units import convertible
 from serving.ask import SAMPLE
 from serving.fhir import codes, units
-from serving.fhir.code_table import markdown
 from serving.fhir.mapping import Mapped, read_resources
 from serving.schema import accepted_variables, read_question
 from tests.service.resources import (
@@ -131,62 +128,6 @@ def test_a_unit_that_is_not_coded_or_not_known_is_refused(value: Any) -> None:
     assert faults(found) == {"unknown_unit"} and "haemoglobin_g_l" not in found.question["patient"]
     assert found.faults[0].pointer == "/entry/2/resource/valueQuantity/code"
     assert "12.5" not in found.faults[0].detail
-
-
-def test_the_tables_are_sound() -> None:
-    askable = {v.name for scope in ("patient", "vertebra") for v in accepted_variables(scope, Moment.PLANNED)}  # type: ignore[arg-type]
-    for place, table in codes.TABLES.items():
-        assert max(Counter((line.system, line.code) for line in table).values()) == 1, place
-        for line in table:
-            assert line.variable in askable and line.display
-            if line.value is not None and line not in codes.STEROIDS:
-                assert VARIABLES[line.variable].judge(line.value) is None, line
-    assert not [line for line in codes.OBSERVED if not codes.codings_of(line.variable)]
-
-
-def test_vertebrae_have_the_codes_that_dicom_knows() -> None:
-    from pydicom.sr.codedict import codes as dicom
-
-    for line in codes.LEVELS:
-        if line.system == SNOMED:
-            assert getattr(dicom.SCT, f"{line.value}Vertebra").value == line.code
-    assert sum(line.system == SNOMED for line in codes.LEVELS) == 17
-
-
-def test_loinc_codes_carry_their_check_digit() -> None:
-    for line in codes.OBSERVED:
-        if line.system == LOINC:
-            number, digit = line.code.split("-")
-            assert _mod_10(number) == int(digit), line.code
-
-
-def _mod_10(number: str) -> int:
-    """LOINC's users' guide, appendix on the check digit: Luhn, from the right."""
-    doubled = [int(d) * (2 if place % 2 == 0 else 1) for place, d in enumerate(reversed(number))]
-    return -sum(d // 10 + d % 10 for d in doubled) % 10
-
-
-def test_snomed_codes_carry_their_check_digit() -> None:
-    lines = [line for table in codes.TABLES.values() for line in table if line.system == SNOMED]
-    assert len(lines) > 40
-    for line in lines:
-        assert _verhoeff(line.code) == 0, line
-
-
-_D = [[(i + j) % 5 if j < 5 else 5 + (i + j) % 5 for j in range(10)] for i in range(5)]
-_D += [[5 + (i - j) % 5 if j < 5 else (i - j) % 5 for j in range(10)] for i in range(5)]
-_P = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4]
-
-
-def _verhoeff(number: str) -> int:
-    """Zero if the last digit is the check digit (Verhoeff 1969), which every SNOMED CT identifier ends with."""
-    check = 0
-    for place, digit in enumerate(reversed(number)):
-        permuted = int(digit)
-        for _ in range(place % 8):
-            permuted = _P[permuted]
-        check = _D[check][permuted]
-    return check
 
 
 def test_the_newest_value_counts_and_equal_times_must_agree() -> None:
@@ -408,8 +349,3 @@ def test_no_resource_however_odd_breaks_the_reading(extra: list[Any], kind: str)
             read_question(found.question)
         except Exception as error:
             assert type(error).__name__ == "QuestionRejected"
-
-
-def test_the_document_shows_the_table_as_it_is() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "ehr.md").read_text(encoding="utf-8")
-    assert text.split("<!-- codes -->\n")[1].split("<!-- end of codes -->")[0].strip() == markdown()
