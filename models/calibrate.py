@@ -100,7 +100,7 @@ class BinaryHead:
 
     def gradient(self, eta: Floats) -> Floats:
         """Derivative of ``total`` by each explained linear predictor; same shape as ``eta``."""
-        return np.broadcast_to(self.slope[:1], eta.shape)
+        return np.full(eta.shape, self.slope[0])
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": "binary", "intercept": self.intercept.tolist(), "slope": self.slope.tolist()}

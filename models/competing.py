@@ -52,7 +52,7 @@ class HazardHead:
     _decline: Floats = field(init=False, repr=False, compare=False)
     _refits_decline: Floats = field(init=False, repr=False, compare=False)
     _place: dict[float, int] = field(init=False, repr=False, compare=False)
-    # (g, g): each column has a one for every interval up to its own.
+    # (g, g): each column has a one for every interval up to its own; a product sums up to the days asked for.
     _up_to: Floats = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -72,10 +72,10 @@ class HazardHead:
 
     def cumulative_incidence(self, eta: Floats, horizons_days: tuple[int, ...]) -> Floats:
         """Of each cause by each horizon; ``eta``: (n, causes), returns (n, causes, horizons)."""
-        until, relative = self._until(horizons_days), np.exp(self.slope * eta)
+        relative, ends = np.exp(self.slope * eta), [self._index(days) for days in horizons_days]
         total, _, leaving = _course(relative, self.hazard, self._decline)
         leaving /= total
-        return relative[:, :, None] * ((leaving[:, None, :] * self.hazard) @ until)
+        return relative[:, :, None] * ((leaving[:, None, :] * self.hazard) @ self._up_to[:, ends])
 
     def incidence(self, eta: Floats, horizon_days: int | None = None) -> Floats:
         """Of the causes asked for together by one horizon; ``eta``: (n, causes), returns (n,)."""
@@ -98,15 +98,25 @@ class HazardHead:
         return self._totals_of_refits(eta, horizons_days)
 
     def _incidence(self, eta: Floats, horizons_days: tuple[int | None, ...]) -> Floats:
-        relative = np.exp(self.slope * eta)
-        return _incidence_by(relative, self.hazard, self._decline, self.events, self._until(horizons_days))
+        return self._incidence_by(np.exp(self.slope * eta), self.hazard, self._decline, horizons_days)
 
     def _totals_of_refits(self, eta: Floats, horizons_days: tuple[int | None, ...]) -> Floats:
         # Refit by refit in one block, as the products over causes need it; transposed alone they take twice as long.
         relative = np.exp(np.multiply(eta.transpose(2, 0, 1), self.slope, order="C"))
-        until = self._until(horizons_days)
-        found = _incidence_by(relative, self.refits, self._refits_decline, self.events, until)
+        found = self._incidence_by(relative, self.refits, self._refits_decline, horizons_days)
         return np.ascontiguousarray(link(self.scale, found).transpose(1, 2, 0))
+
+    def _incidence_by(
+        self, relative: Floats, hazard: Floats, decline: Floats, horizons_days: tuple[int | None, ...]
+    ) -> Floats:
+        """Of the causes asked for together, (..., n, horizons); the arrays as in ``_course``."""
+        ends = [self._index(days) for days in horizons_days]
+        if self.events == self.parts:  # nothing competes: who has not survived has had the event
+            return np.asarray(-np.expm1(relative @ decline[..., ends]))
+        total, _, leaving = _course(relative, hazard, decline)
+        leaving *= relative[..., : self.events] @ hazard[..., : self.events, :]
+        leaving /= total
+        return np.asarray(leaving @ self._up_to[:, ends])
 
     def gradient(self, eta: Floats) -> Floats:
         """Derivative of ``total`` at the default horizon by each linear predictor ``eta`` (n, causes), same shape.
@@ -132,10 +142,6 @@ class HazardHead:
             return self._place[DEFAULT_HORIZON_DAYS if horizon_days is None else horizon_days]
         except KeyError as error:
             raise UsageError(f"horizon_days must be one of {[int(day) for day in self._place]}") from error
-
-    def _until(self, horizons_days: tuple[int | None, ...]) -> Floats:
-        """A one for each interval up to each horizon, (g, horizons): a product with it sums up to the horizons."""
-        return self._up_to[:, [self._index(days) for days in horizons_days]]
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -163,17 +169,6 @@ class HazardHead:
         finite = all(np.isfinite(values).all() for values in (self.grid_days, self.hazard, self.slope, self.refits))
         days = DEFAULT_HORIZON_DAYS in self.grid_days and bool((np.diff(self.grid_days) > 0).all())
         return shapes and finite and days and 1 <= self.events <= len(self.slope)
-
-
-def _incidence_by(relative: Floats, hazard: Floats, decline: Floats, events: int, until: Floats) -> Floats:
-    """Incidence of the first ``events`` causes by the horizons of ``until`` (g, horizons): (..., n, horizons).
-
-    ``relative``, ``hazard`` and ``decline`` as in ``_course``.
-    """
-    total, _, leaving = _course(relative, hazard, decline)
-    leaving *= relative[..., :events] @ hazard[..., :events, :]
-    leaving /= total
-    return np.asarray(leaving @ until)
 
 
 def _course(relative: Floats, hazard: Floats, decline: Floats) -> tuple[Floats, Floats, Floats]:

@@ -47,7 +47,7 @@ def contributions(head: BinaryHead | HazardHead, mean: Floats, eta: Floats, phi:
 def _mean_gradient(head: BinaryHead | HazardHead, mean: Floats, eta: Floats) -> Floats:
     """The gradient of F averaged along the path from the reference patient to each row, shape (n, parts)."""
     if isinstance(head, BinaryHead):
-        return np.array(head.gradient(eta))
+        return head.gradient(eta)
     path = mean + _NODES[:, None, None] * (eta - mean)
     gradient = head.gradient(path.reshape(-1, eta.shape[1])).reshape(path.shape)
     return np.asarray((_WEIGHTS @ gradient.reshape(len(_WEIGHTS), -1)).reshape(eta.shape))

@@ -124,7 +124,8 @@ class Served:
         learner = self.release.teller_of_routes
         if learner is None:
             return None
-        return coherent_routes(risk, self.release.models[learner].routes_of(Margins(main[learner])))
+        routes = self.release.models[learner].routes_of(Margins(main[learner]))
+        return routes if learner == self.release.champion else coherent_routes(risk, routes)
 
     def incidence(self, main: Floats) -> Floats:
         """Of same, adjacent, remote and death, (rows, 4, horizons), from the champion's linear predictors."""
