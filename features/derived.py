@@ -63,13 +63,15 @@ def words(columns: Columns, name: str) -> Objects:
     return np.full(rows_of(columns), None, dtype=object) if found is None else found
 
 
-def coded(columns: Columns, name: str, codes: Mapping[str, float]) -> Floats:
-    """A column of words as numbers, shape (rows,): NaN for unknown, for a word without a code, or if it is absent."""
+def coded(columns: Columns, name: str, codes: Mapping[Any, float], otherwise: float = np.nan) -> Floats:
+    """A column of words as numbers, shape (rows,); ``otherwise`` for a word without a code, NaN if it is absent.
+
+    Unknown is a word without a code too, if ``codes`` gives None none.
+    """
     found = columns.get(name)
     if found is None:
         return np.full(rows_of(columns), np.nan)
-    nan = np.nan
-    return np.array([codes.get(word, nan) for word in found.tolist()], dtype=np.float64)
+    return np.array([codes.get(word, otherwise) for word in found.tolist()], dtype=np.float64)
 
 
 def per_positive(numerator: Floats, denominator: Floats) -> Floats:

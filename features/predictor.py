@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from features.derived import Columns, Floats, number, rows_of
+from features.derived import Columns, Floats, coded, number
 from features.dictionary import VARIABLES, Moment
 
 #: "most" is "highest" of what is no finding to be feared: it is called otherwise in words.
@@ -50,14 +50,8 @@ def number_of(name: str) -> Callable[[Columns], Floats]:
 
 def coded_as(name: str, codes: Mapping[str, float], otherwise: float = np.nan) -> Callable[[Columns], Floats]:
     """Makes a text column into numbers; unknown stays unknown, a value that has no code becomes ``otherwise``."""
-
-    def column(columns: Columns) -> Floats:
-        found = columns.get(name)
-        if found is None:
-            return np.full(rows_of(columns), np.nan)
-        return np.array([np.nan if value is None else codes.get(value, otherwise) for value in found], dtype=float)
-
-    return column
+    known_or_not = {None: np.nan} | dict(codes)
+    return lambda columns: coded(columns, name, known_or_not, otherwise)
 
 
 def flag(name: str) -> Predictor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,29 +22,25 @@ def to_columns(records: Sequence[Record], names: Iterable[str] | None = None) ->
     ``names``: the dictionary variables wanted, by default all. A variable that no record mentions has no column.
     Raises KeyError for a name, asked for or in a record, that the dictionary does not have.
     """
-    mentioned = {name for record in records for name in record}
-    unheard = mentioned.difference(VARIABLES)
+    mentioned: set[str] = set().union(*records)
+    asked_for = () if names is None else tuple(names)
+    unheard = mentioned.union(asked_for).difference(VARIABLES)
     if unheard:
         raise KeyError(f"not in the dictionary: {', '.join(sorted(unheard))}")
-    wanted = (
-        sorted(mentioned, key=_POSITION.__getitem__) if names is None else [n for n in names if _known(n) in mentioned]
-    )
-    return {name: _column(records, name) for name in wanted}
+    in_order = sorted(mentioned, key=_POSITION.__getitem__) if names is None else asked_for
+    wanted = [name for name in in_order if name in mentioned]
+    numeric = [name for name in wanted if name in _NUMERIC]
+    # One array for all numbers: a question has many variables of a few vertebrae each. NumPy takes None for NaN.
+    numbers = np.array([[record.get(name) for record in records] for name in numeric], dtype=np.float64)
+    columns: dict[str, NDArray[Any]] = dict(zip(numeric, numbers, strict=True))
+    return {name: columns[name] if name in columns else _objects(records, name) for name in wanted}
 
 
 _POSITION = {name: position for position, name in enumerate(VARIABLES)}
+_NUMERIC = frozenset(name for name, variable in VARIABLES.items() if variable.kind in NUMERIC_KINDS)
 
 
-def _known(name: str) -> str:
-    if name not in VARIABLES:
-        raise KeyError(f"not in the dictionary: {name}")
-    return name
-
-
-def _column(records: Sequence[Record], name: str) -> NDArray[Any]:
-    values = [record.get(name) for record in records]
-    if VARIABLES[name].kind in NUMERIC_KINDS:
-        return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
+def _objects(records: Sequence[Record], name: str) -> NDArray[np.object_]:
+    column = np.empty(len(records), dtype=object)
+    column[:] = [record.get(name) for record in records]
     return column

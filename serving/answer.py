@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from features import bone_quality, cement
 from features.after_surgery import LANDMARK_DAY
 from features.build import Outcome, outcomes_at
+from features.derived import Columns
 from features.dictionary import VARIABLES, Moment
 from features.errors import NotReady
 from features.outcome import CAUSES, ROUTES
@@ -23,6 +24,7 @@ from models import explain as explaining
 from models.calibrate import unlink
 from models.interval import interval, paired_difference
 from serving.scenarios import (
+    COLUMN_OF,
     Rows,
     Scenario,
     Treated,
@@ -225,14 +227,15 @@ def _what_ifs(asked: _Asked, bounds: Floats) -> list[tuple[Json, int]]:
     difference, of_refits = risk[rows] - risk[before], asked.served.risks(asked.spread)
     paired = paired_difference(difference, of_refits[rows] - of_refits[before])
     unknown = np.isnan(asked.rows.values[rows])
-    column_of = {predictor.variable: column for column, predictor in enumerate(asked.served.predictors)}
+    column_of, levels = COLUMN_OF[asked.served.outcome], asked.question.levels
     found = []
     for owner, vertebra, gaps, *numbers in _by_row(
         asked.rows.owner[rows], before, unknown, risk[rows], bounds[rows], difference, paired
     ):
         scenario = asked.scenarios[owner]
         if not gaps[column_of[scenario.variable]]:  # else a sum with an unknown vertebra: the change cannot show
-            found.append((_what_if(asked.question, scenario, *numbers), vertebra))
+            level = None if scenario.vertebra is None else levels[scenario.vertebra]
+            found.append((_what_if(scenario, level, *numbers), vertebra))
     return found
 
 
@@ -241,10 +244,10 @@ def _by_row(*columns: NDArray[Any]) -> Iterator[tuple[Any, ...]]:
     return zip(*(column.tolist() for column in columns), strict=True)
 
 
-def _what_if(question: Question, scenario: Scenario, risk: Any, interval: Any, difference: Any, paired: Any) -> Json:
+def _what_if(scenario: Scenario, level: str | None, risk: Any, interval: Any, difference: Any, paired: Any) -> Json:
     return {
         "variable": scenario.variable,
-        "level": None if scenario.vertebra is None else question.levels[scenario.vertebra],
+        "level": level,
         "from": scenario.was,
         "to": scenario.value,
         "risk": risk,
@@ -328,7 +331,7 @@ def _outside_range(asked: _Asked) -> list[Json]:
     return list({(w["variable"], w["level"], w["outcome"]): w for w in found}.values())
 
 
-def _source_notes(question: Question, columns: Any) -> list[Json]:
+def _source_notes(question: Question, columns: Columns) -> list[Json]:
     """Where derived values came from, if that deserves a word."""
     sources = {"ct_value_hu": bone_quality.ct_value(columns).source}
     if question.moment is Moment.PLANNED:
@@ -342,14 +345,16 @@ def _source_notes(question: Question, columns: Any) -> list[Json]:
     return found
 
 
+_LATE_LEAK = (
+    f"the leak was found after day {LANDMARK_DAY}, from which the model counts: it was not known by then, so it "
+    "counts as unknown"
+)
+
+
 def _late_leaks(question: Question) -> list[Json]:
     """A leak that the model cannot count, since nobody knew of it at the landmark."""
-    detail = (
-        f"the leak was found after day {LANDMARK_DAY}, from which the model counts: it was not known by then, so it "
-        "counts as unknown"
-    )
     return [
-        warning("leak_after_landmark", "leak_routes", level, detail)
+        warning("leak_after_landmark", "leak_routes", level, _LATE_LEAK)
         for level, record in zip(question.levels, question.records, strict=True)
         if float(record.get("leak_detected_days", 0)) > LANDMARK_DAY  # type: ignore[arg-type]
     ]

@@ -68,6 +68,16 @@ class _Table:
 _TABLES = {moment: _Table.at(moment) for moment in dict.fromkeys(MOMENT_OF.values())}
 #: Which columns of its moment's table each outcome has, in the order of its matrix.
 _PLACES = {outcome: _TABLES[MOMENT_OF[outcome]].places(predictors) for outcome, predictors in PREDICTORS.items()}
+#: For each outcome the column of the predictor that a person changes under the name of a variable.
+COLUMN_OF = {outcome: {p.variable: column for column, p in enumerate(found)} for outcome, found in PREDICTORS.items()}
+#: For each outcome and variable the predictors made from it, by their place in the matrix.
+_READERS: Mapping[Outcome, Mapping[str, Mapping[int, Predictor]]] = {
+    outcome: {
+        name: {place: predictor for place, predictor in enumerate(predictors) if name in predictor.reads}
+        for name in _TABLES[MOMENT_OF[outcome]].reads
+    }
+    for outcome, predictors in PREDICTORS.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,9 +267,10 @@ def _derived(
     Only the predictors that a scenario touches are derived again; the others are those of the vertebra as it is.
     """
     values = treated.values.take(_PLACES[outcome], axis=1)[taken]
-    variables = {scenario.variable for scenario in scenarios}
-    touched = [(i, p) for i, p in enumerate(PREDICTORS[outcome]) if not variables.isdisjoint(p.reads)]
-    read = {name for _, predictor in touched for name in predictor.reads}
+    touched: dict[int, Predictor] = {}
+    for variable in dict.fromkeys(scenario.variable for scenario in scenarios):
+        touched.update(_READERS[outcome][variable])
+    read = {name for predictor in touched.values() for name in predictor.reads}
     columns = {name: column[taken] for name, column in treated.columns.items() if name in read}
     for scenario, span in zip(scenarios, spans, strict=True):
         column = columns.get(scenario.variable)
@@ -268,6 +279,6 @@ def _derived(
             column = np.full(len(taken), np.nan) if numeric else np.full(len(taken), None, dtype=object)
             columns[scenario.variable] = column
         column[span] = scenario.value
-    for place, predictor in touched:
+    for place, predictor in touched.items():
         values[:, place] = predictor.make(columns)
     return values
