@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +18,13 @@ from features import after_surgery, bone_quality, cement, cortical_breach, fract
 from features.derived import Columns, rows_of
 from features.dictionary import Moment
 from features.errors import UsageError
+from features.moments import MOMENT_OF as MOMENT_OF
+from features.moments import Outcome as Outcome
+from features.moments import outcomes_at as outcomes_at
 from features.predictor import Pool, coded_as, flag, number_of
 from features.predictor import Predictor as Predictor
 
 Floats = NDArray[np.float64]
-Outcome = Literal["leakage", "refracture", "refracture-postop"]
 
 #: Procedures that the models know; a stent (VBS) or another technique is unknown to them.
 PROCEDURE_CODES = {"PVP": 0.0, "PKP": 1.0}
@@ -177,18 +178,6 @@ PREDICTORS: dict[Outcome, tuple[Predictor, ...]] = {
     # What was injected takes the place of what had been planned: the two together only blur each other.
     "refracture-postop": (*(p for p in _REFRACTURE if p.name != "planned_volume_ml"), *after_surgery.PREDICTORS),
 }
-
-#: When each outcome is asked about: what becomes known later never enters its matrix.
-MOMENT_OF: dict[Outcome, Moment] = {
-    "leakage": Moment.PLANNED,
-    "refracture": Moment.PLANNED,
-    "refracture-postop": Moment.POSTOP,
-}
-
-
-def outcomes_at(moment: Moment) -> tuple[Outcome, ...]:
-    """The outcomes that have a model asked at the moment."""
-    return tuple(outcome for outcome, asked in MOMENT_OF.items() if asked == moment)
 
 
 @dataclass(frozen=True, slots=True)

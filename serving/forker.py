@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serving import takeover
+from serving import takeover, trial
 from serving.takeover import Offer
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
@@ -29,19 +29,19 @@ LOOK_EVERY_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
 
 
-def main(workers: int, supervisor: int, listening: int, lifeline: int, hold: int, told: int) -> int:
+def main(home: Path, workers: int, supervisor: int, listening: int, lifeline: int, hold: int, told: int) -> int:
     """Fork, replace, and end when asked to.
 
-    ``supervisor``: its process id. Handles: the ``listening`` socket; ``lifeline``, which ends when workers must, and
-    ``hold``, one of its other ends, so that it lasts as long as this process; ``told``, where workers say that they are
-    ready.
+    ``home``: the state folder. ``supervisor``: its process id. Handles: the ``listening`` socket; ``lifeline``, which
+    ends when workers must, and ``hold``, one of its other ends, so that it lasts as long as this process; ``told``,
+    where workers say that they are ready.
     """
     tell_when_parent_ends(signal.SIGTERM)
     if os.getppid() != supervisor:
         return 0
     gc.disable()  # while modules are loaded nothing becomes garbage that would be worth the search
-    from serving import service  # the slow part: done once, shared by all workers
-
+    with trial.ahead(home):
+        from serving import service  # the slow part: done once, shared by all workers
     service.prepare()
     gc.collect()
     gc.freeze()  # what is loaded stays; a collector that walked it would copy it into each worker
@@ -62,7 +62,7 @@ def main(workers: int, supervisor: int, listening: int, lifeline: int, hold: int
         if _is_asked_to_end(takeover.LOOK_EVERY_SECONDS if offer else LOOK_EVERY_SECONDS):
             break
         if offer is None and os.getppid() != supervisor:
-            offer = _offer(service.state_folder(), listening)
+            offer = _offer(home, listening)
             if offer is None:
                 break
         if offer is not None and offer.is_over():
@@ -153,4 +153,4 @@ def _end(code: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    sys.exit(main(Path(sys.argv[1]), *map(int, sys.argv[2:])))

@@ -15,9 +15,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from features.build import outcomes_at
-from features.dictionary import Moment
 from features.errors import UsageError
+from features.moments import outcomes_at
+from features.variable import Moment
 from serving import takeover
 from serving.cds_hooks import clients
 from serving.keys import REQUIRE_KEYS, any_good
@@ -59,7 +59,7 @@ def serve_forever(
         sys.stderr.write("others can reach it: keys and patients travel in the clear unless a proxy adds TLS\n")
     with listening, _metrics_folder() as (metrics, shared):
         environment = _child_environment(home, environment, workers, beyond) | {"PROMETHEUS_MULTIPROC_DIR": metrics}
-        return Supervisor(listening, workers, environment, shared, orphans).run()
+        return Supervisor(home.resolve(), listening, workers, environment, shared, orphans).run()
 
 
 def _bound_or_taken_over(home: Path, address: str, port: int) -> tuple[socket.socket, Orphans | None]:

@@ -103,7 +103,7 @@ class Service:
     """One worker."""
 
     def __init__(self) -> None:
-        home = state_folder()
+        home = _home()
         ehr = app.state.ehr = Ehr(home)
         keyring = Keyring(home, required=bool(os.environ.get(REQUIRE_KEYS)))
         app.state.door = Door(keyring, (Tokens(ehr).recognise,), Limits.of(os.environ))
@@ -122,7 +122,7 @@ def prepare() -> None:
     _bento()
     for name in ("uvloop", "uvicorn.protocols.http.httptools_impl", "uvicorn.lifespan.on"):
         importlib.import_module(name)
-    shelf.refresh(state_folder())
+    shelf.refresh(_home())
 
 
 @cache
@@ -134,8 +134,7 @@ def _bento() -> Any:
     return Service.to_asgi()  # type: ignore[attr-defined]
 
 
-def state_folder() -> Path:
-    """Where models, access keys and query log lie."""
+def _home() -> Path:
     return Path(os.environ.get("CEMRISK_HOME", ".cemrisk"))
 
 

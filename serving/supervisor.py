@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from serving.takeover import END, Orphans
 
@@ -75,11 +76,12 @@ class _Newest(_Generation):
 
 @dataclass
 class Supervisor:
-    """Runs ``workers`` workers on ``listening`` until SIGINT or SIGTERM.
+    """Runs ``workers`` workers on ``listening`` until SIGINT or SIGTERM, with what is released under ``home``.
 
     ``shared``: a handle that all of them hold as long as one lives. ``orphans``: who answers until they are ready.
     """
 
+    home: Path
     listening: socket.socket
     workers: int
     environment: Mapping[str, str]
@@ -115,7 +117,8 @@ class Supervisor:
         lifeline = os.pipe()
         told = os.pipe()
         handles = (self.listening.fileno(), *lifeline, told[1])
-        command = [sys.executable, "-m", "serving.forker", *map(str, (self.workers, os.getpid(), *handles))]
+        numbers = map(str, (self.workers, os.getpid(), *handles))
+        command = [sys.executable, "-m", "serving.forker", str(self.home), *numbers]
         # A session of its own: Ctrl-C in a terminal would otherwise reach everybody twice. And a group, so that
         # all of them can be killed at once.
         process = subprocess.Popen(

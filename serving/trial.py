@@ -3,7 +3,8 @@
     python -m serving.trial HOME OUTCOME POINTED      # exit code 0: it loads, checks itself and can be served
 
 A worker compares the digests first, then lets a child with bounded memory and time do all that parsing can do wrong. A
-bundle that passed is remembered by its digest under ``<home>/.tried``, so that a worker that is started again is quick.
+bundle that passed is remembered by its digest under ``<home>/.tried``, so that a worker that is started again is quick;
+of several workers that see a promotion one tries the bundle, and the others wait for what it finds.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ import platform
 import resource
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from features.build import Outcome
 from features.errors import CemriskError, ModelDamaged
-from features.files import write_private
-from models.release import OUTCOMES, read_bundle, verify_bundle
+from features.files import locked, write_private
+from models.release import OUTCOMES, in_force, read_bundle, verify_bundle
 from serving.served import Served
 
 MEMORY_BYTES = 2 * 2**30
@@ -38,9 +40,43 @@ def require_fit(home: Path, outcome: Outcome, pointed: str) -> None:
     passed = home / ".tried" / _fingerprint(outcome, digest)
     if passed.is_file():
         return
-    _try(home, outcome, pointed)
-    with contextlib.suppress(OSError):  # a home that cannot be written to only costs the time of another trial
-        write_private(passed, b"")
+    with _alone(passed.with_name(f"{outcome}.lock")):
+        if passed.is_file():
+            return
+        _try(home, outcome, pointed)
+        with contextlib.suppress(OSError):  # a home that cannot be written to only costs the time of another trial
+            write_private(passed, b"")
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Wait for whoever tries a bundle of the outcome."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            held.enter_context(locked(lock))
+        yield
+
+
+@contextlib.contextmanager
+def ahead(home: Path) -> Iterator[None]:
+    """Try what is in force while the caller loads modules; over at the end of the block.
+
+    What is wrong with a bundle is said by whoever loads it afterwards.
+    """
+    thread = threading.Thread(target=_try_all, args=(home,), name="trials")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _try_all(home: Path) -> None:
+    for outcome in OUTCOMES:
+        with contextlib.suppress(CemriskError, OSError):
+            pointed = in_force(home, outcome)
+            if pointed is not None:
+                require_fit(home, outcome, pointed)
 
 
 def _try(home: Path, outcome: Outcome, pointed: str) -> None:

@@ -22,11 +22,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from jwt import PyJWK
-from jwt.exceptions import PyJWTError
-
 from features.errors import UsageError
 from serving import files
 
@@ -35,6 +30,7 @@ logger = logging.getLogger("cemrisk.serving")
 FILE = "ehr.toml"
 LOOK_EVERY_SECONDS = 1.0
 SHORTEST_RSA_BITS = 2048
+NO_KEY_SET = f"{FILE}: jwks must be a local file with a JSON Web Key Set, each key with a kid"
 _FIELDS, _CLIENT_FIELDS = {"base_url", "origins", "client"}, {"name", "issuer", "jwks"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}")
 _URL = re.compile(r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/\-]*)?")
@@ -110,15 +106,24 @@ def _keys(path: Path) -> dict[str, Verifier]:
         return {key["kid"]: _verifier(key) for key in found["keys"]}
     except UsageError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, PyJWTError) as error:
-        raise UsageError(f"{FILE}: jwks must be a local file with a JSON Web Key Set, each key with a kid") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(NO_KEY_SET) from error
 
 
 def _verifier(key: dict[str, Any]) -> Verifier:
     """RS384 or ES384, which CDS Hooks names; a secret in the file is refused, because it does not belong there."""
     if "d" in key or "k" in key:
         raise UsageError(f"{FILE}: the key set holds a secret key; only public ones belong there")
-    public = PyJWK({**key, "alg": "RS384" if key.get("kty") == "RSA" else "ES384"}).key
+    # Here, since it is slow to load: most services have no health record to listen to.
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from jwt import PyJWK
+    from jwt.exceptions import PyJWTError
+
+    try:
+        public = PyJWK({**key, "alg": "RS384" if key.get("kty") == "RSA" else "ES384"}).key
+    except PyJWTError as error:
+        raise UsageError(NO_KEY_SET) from error
     if isinstance(public, RSAPublicKey) and public.key_size >= SHORTEST_RSA_BITS:
         return Verifier(public, "RS384")
     if isinstance(public, EllipticCurvePublicKey) and isinstance(public.curve, SECP384R1):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import cemrisk
-from features.build import outcomes_at
+from features.build import Outcome, outcomes_at
 from features.dictionary import Moment
 from features.errors import ModelDamaged, UsageError
 from models.artifact import canonical
@@ -152,7 +153,7 @@ def test_a_trial_that_never_ends_or_dies_is_a_bundle_that_does_not_serve(
     monkeypatch.setattr("sys.executable", shutil.which("false"))
     with pytest.raises(ModelDamaged, match="the process that tried it"):
         trial.require_fit(own_home, "leakage", pointed)
-    assert not (own_home / ".tried").exists()
+    assert [path.name for path in (own_home / ".tried").iterdir()] == ["leakage.lock"]
 
 
 def test_a_bundle_is_tried_once_and_a_damaged_one_never(
@@ -169,6 +170,24 @@ def test_a_bundle_is_tried_once_and_a_damaged_one_never(
     model.write_bytes(model.read_bytes().replace(b"1", b"2", 1))
     with pytest.raises(ModelDamaged, match="sha256"):
         trial.require_fit(own_home, "leakage", pointed)
+
+
+def test_of_several_who_see_a_bundle_one_tries_it(
+    own_home: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(own_home / ".tried")
+    really, tried = trial._try, []
+
+    def counted(home: Path, outcome: Outcome, pointed: str) -> None:
+        tried.append(outcome)
+        really(home, outcome, pointed)
+
+    monkeypatch.setattr(trial, "_try", counted)
+    pointed = in_force(own_home, "leakage")
+    assert pointed is not None
+    with ThreadPoolExecutor() as threads, trial.ahead(own_home):
+        list(threads.map(lambda _: trial.require_fit(own_home, "leakage", pointed), range(3)))
+    assert sorted(tried) == sorted(OUTCOMES)
 
 
 @pytest.mark.parametrize("name", ["release.json", "current"])

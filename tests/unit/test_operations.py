@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import configparser
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import yaml
@@ -53,6 +55,13 @@ def test_the_unit_lets_the_service_end_in_its_own_order() -> None:
     unit.read_string(_blocks("ini")[0])
     assert unit["Service"]["KillMode"] == "process"
     assert int(unit["Service"]["TimeoutStopSec"]) > GRACE_SECONDS + PATIENCE_SECONDS
+
+
+def test_what_keeps_the_workers_alive_loads_no_library() -> None:
+    """It has to be up before anything else can begin, and to stay small."""
+    text = "import serving.run, sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"numpy", "bentoml", "fastapi", "starlette", "jwt", "cryptography"} & set(done.stdout.split())
 
 
 def test_the_containerfile_copies_what_there_is_and_all_of_the_packages() -> None:
