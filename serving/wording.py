@@ -96,7 +96,9 @@ class _Words:
     def of(cls, predictor: Predictor) -> _Words:
         shown = VARIABLES[shown_variable(predictor)]
         unit = f" {shown.unit}" if shown.unit and shown.unit != "count" else ""
-        return cls(shown.label, unit, f" ({_POOLED[predictor.pool]})" if predictor.pool in _POOLED else "")
+        # What a patient has only one of, such as the number of treated vertebrae, is that of no vertebra.
+        several = VARIABLES[predictor.variable].scope == "vertebra" and predictor.pool in _POOLED
+        return cls(shown.label, unit, f" ({_POOLED[predictor.pool]})" if several else "")
 
 
 _WORDS = {predictor.name: _Words.of(predictor) for predictors in PREDICTORS.values() for predictor in predictors}

@@ -151,6 +151,12 @@ export class Form {
     for (const text of this.host.querySelectorAll(".fault")) text.hidden = true;
   }
 
+  /** Faults as their fields stand on the page; those without a field come first. */
+  inOrder(faults) {
+    const place = new Map([...this.host.querySelectorAll("[id]")].map((field, i) => [field.id, i]));
+    return [...faults].sort((a, b) => (place.get(a.pointer) ?? -1) - (place.get(b.pointer) ?? -1));
+  }
+
   /** Mark the field and say in a list what is wrong with it. */
   showFault(fault) {
     const control = at(fault.pointer), text = this.words.fault(fault);

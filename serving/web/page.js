@@ -75,7 +75,7 @@ class Page {
       Object.assign(this, { asked: question, answer });
       this.plan.begin(question, answer);
       this.showNow(question, answer);
-      at("result").focus({ preventScroll: window.innerWidth > 900 });
+      reveal(at("result"));
     } catch (error) {
       if (!this.refuse(error)) this.showProblem(error);
     } finally {
@@ -151,7 +151,7 @@ class Page {
 
   showProblem(error) {
     if (!(error instanceof Refusal)) throw error;
-    const faults = error.problem.errors.map((fault) => this.form.showFault(fault));
+    const faults = this.form.inOrder(error.problem.errors).map((fault) => this.form.showFault(fault));
     at("faults").replaceChildren(element("p", {}, this.words.problem(error.problem)), element("ul", {}, faults));
     at("faults").hidden = false;
     at("faults").focus();
@@ -190,6 +190,13 @@ class Page {
       this.speak(at("language").value);
     });
   }
+}
+
+/** Put the focus there, and its beginning into view if it is not: on a phone it lies below, behind a long form above. */
+function reveal(place) {
+  place.focus({ preventScroll: true });
+  const { top } = place.getBoundingClientRect();
+  if (top < 0 || top > window.innerHeight / 2) place.scrollIntoView();
 }
 
 async function start() {

@@ -41,7 +41,8 @@ export class Plan {
         element("thead", {}, element("tr", {}, ["outcome", "form", "plan", "points"].map((key) => element("th", { scope: "col" }, words.say(`head.${key}`))))),
         element("tbody", { id: "plan-effects" })),
       which, element("div", { class: "grid" }, this.names.map((name) => this.control(name))),
-      element("p", { class: "small" }, words.say("plan.note")), element("p", { class: "small" }, words.say("plan.points"))));
+      element("p", { class: "small" }, words.say("plan.note")), element("p", { class: "small" }, words.say("plan.points")),
+      element("p", { class: "other", id: "plan-shown", hidden: true }, words.say("plan.shown"))));
     this.refresh(this.answer);
   }
 
@@ -123,6 +124,7 @@ export class Plan {
       at(`plan-${name}-evidence`).replaceChildren(this.evidence(variable, value));
     }
     at("plan-reset").disabled = !this.changed;
+    at("plan-shown").hidden = !this.changed;
   }
 
   /** The service says what stands behind a change; a change that it does not list has no trial behind it. */

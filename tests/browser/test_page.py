@@ -96,6 +96,8 @@ def test_faults_stand_at_their_fields(visit: Visit) -> None:
     assert {one.get_attribute("name") for one in marked.all()} == {"age_years", "sex", "level", "of_type"}
     assert "18 to 110" in (visit.field("/patient/age_years-fault").text_content() or "")
     expect(visit.field("/vertebrae/0/of_type-fault")).to_contain_text("unstable fractures")
+    listed = page.locator("#faults li a").all_text_contents()
+    assert listed == ["Age", "Sex", "Level", "OF classification"]  # as they stand in the form
     page.locator("#faults a", has_text="Sex").click()
     expect(visit.field("/patient/sex")).to_be_focused()
     page.click("#example")
@@ -135,9 +137,10 @@ def test_an_answer_is_not_taken_for_that_to_another_question(visit: Visit) -> No
     page.click("#add")
     expect(stale).to_be_visible()
     visit.field("/vertebrae/1/level").select_option("T12")
-    page.click("#submit")
+    page.click("#submit")  # far below the beginning of the answer, which comes into view
     expect(visit.card("T12")).to_be_visible()
     expect(stale).to_be_hidden()
+    expect(page.locator("#plan-effects")).to_be_in_viewport()
 
 
 def test_a_key_is_asked_for_and_kept_in_the_tab_only(

@@ -26,9 +26,11 @@ def test_the_answer_follows_the_plan_and_says_what_stands_behind_it(visit: Visit
     page.locator("#plan-planned_volume_ml").fill("6")
     expect(page.locator("#plan-planned_volume_ml-evidence")).to_contain_text("association only")
     expect(page.locator("#plan-planned_volume_ml")).to_be_focused()  # an answer that follows takes no focus
+    expect(page.locator("#plan-shown")).to_be_visible()  # the numbers are not those of the form
     page.click("#plan-reset")
     was = ask(service, EXAMPLE)["leakage"][0]["risk"]
     expect(visit.card("L1").locator(".big strong")).to_have_text(percent(was))
+    expect(page.locator("#plan-shown")).to_be_hidden()
     assert visit.field("/vertebrae/0/planned_viscosity").input_value() == "medium"
 
 
@@ -72,3 +74,13 @@ def test_a_change_of_plan_shows_the_interval_of_the_change_itself(visit: Visit, 
     page.locator("#plan-anti_osteoporosis_plan").select_option("zoledronate")
     expect(leak.locator("td").last).to_have_text("0.0")  # the drug is no variable of leakage
     expect(fracture.locator("td").last).to_contain_text(" to ")
+
+
+def test_on_a_phone_the_effects_stay_in_sight_of_every_control(on_phone: Visit) -> None:
+    page = on_phone.example()
+    for name in ("planned_viscosity", "planned_volume_ml", "anti_osteoporosis_plan"):
+        page.locator(f"#plan-{name}").focus()
+        expect(page.locator(f"#plan-{name}")).to_be_in_viewport()
+        expect(page.locator("#plan-effects")).to_be_in_viewport(ratio=1)
+        table, control = (page.locator(place).bounding_box() for place in (".effects", f"#plan-{name}"))
+        assert table and control and table["y"] + table["height"] <= control["y"]  # nor does it cover the control

@@ -123,8 +123,9 @@ def _drawn(page: Page, outcome: str) -> list[str]:
 @pytest.mark.parametrize("outcome", ["leakage", "refracture-postop"])
 def test_the_nomogram_speaks_chinese(visit: Visit, service: Running, outcome: str) -> None:
     texts = _drawn(visit.open("/?lang=zh"), outcome)
-    left = {word for text in texts for word in re.findall(r"[A-Za-z]{3,}", text)}
-    assert left - {"Model", "Cox", "Genant", "Charlson", "DXA", "PVP", "PKP"} == set()
+    words = [text for text in texts if not text.startswith("Model ")]  # the digest of the model
+    left = {word for text in words for word in re.findall(r"[A-Za-z]{3,}", text)}
+    assert left - {"Cox", "Genant", "Charlson", "DXA", "PVP", "PKP"} == set()
     zh, asked = language("zh"), f"{service.url}/v1/nomogram/{outcome}"
     axes = httpx.get(asked, headers={"accept": "application/json"}).json()["axes"]
     for axis in axes:
