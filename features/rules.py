@@ -8,7 +8,7 @@ single variables are in the dictionary.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
@@ -37,11 +37,11 @@ class Rule:
     broken: Callable[[Record], bool]
     severity: str = "reject"
     known: tuple[str, ...] = ()
+    #: The variables that must have a value before the rule can be judged.
+    needs: tuple[str, ...] = field(init=False)
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The variables that must have a value before the rule can be judged."""
-        return self.known or self.variables
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "needs", self.known or self.variables)
 
     def judge(self, record: Record) -> Finding | None:
         """The finding, or None if the rule holds or cannot be judged."""
@@ -269,9 +269,10 @@ def _duplicates(records: Sequence[Record]) -> list[tuple[int, str]]:
             by_level.setdefault(record["level"], []).append(index)
     faults: list[tuple[int, str]] = []
     for indices in by_level.values():
-        known = [_known(records[index]) for index in indices]
-        same = all(other == known[0] for other in known)
-        faults += [(index, "level") for index in (indices[1:] if same else indices if len(indices) > 1 else ())]
+        if len(indices) > 1:
+            known = [_known(records[index]) for index in indices]
+            same = all(other == known[0] for other in known)
+            faults += [(index, "level") for index in (indices[1:] if same else indices)]
     return faults
 
 

@@ -6,7 +6,7 @@ so that a model is asked only once or twice. Numbers are never rounded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from features import bone_quality, cement
 from features.after_surgery import LANDMARK_DAY
 from features.build import Outcome, outcomes_at
-from features.derived import Columns
+from features.derived import Columns, Derived
 from features.dictionary import VARIABLES, Moment
 from features.errors import NotReady
 from features.outcome import CAUSES, ROUTES
@@ -331,14 +331,20 @@ def _outside_range(asked: _Asked) -> list[Json]:
     return list({(w["variable"], w["level"], w["outcome"]): w for w in found}.values())
 
 
+#: What can have a source that deserves a word: how it is derived, and the variables that have to be stated for that.
+_NOTABLE: Mapping[str, tuple[Callable[[Columns], Derived], tuple[str, ...]]] = {
+    "ct_value_hu": (bone_quality.ct_value, ("hu_adjacent_mean", "hu_index_vertebra")),
+    "planned_viscosity": (cement.viscosity, ("cement_product_id",)),
+}
+
+
 def _source_notes(question: Question, columns: Columns) -> list[Json]:
     """Where derived values came from, if that deserves a word."""
-    sources = {"ct_value_hu": bone_quality.ct_value(columns).source}
-    if question.moment is Moment.PLANNED:
-        sources["planned_viscosity"] = cement.viscosity(columns).source
     found = _late_leaks(question)
-    for variable, codes in sources.items():
-        for level, source in zip(question.levels, codes.tolist(), strict=True):
+    for variable, (derive, notable) in _NOTABLE.items():
+        if columns.keys().isdisjoint(notable):
+            continue
+        for level, source in zip(question.levels, derive(columns).source.tolist(), strict=True):
             if source in SOURCE_NOTES[variable]:
                 code, detail = SOURCE_NOTES[variable][source]
                 found.append(warning(code, variable, level, detail))

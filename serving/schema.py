@@ -207,7 +207,7 @@ def _pointer(name: str, index: int) -> str:
 
 def _in_order(record: dict[str, Value]) -> dict[str, Value]:
     """The record in the dictionary's order: what is said of a question must not hang on the order of its keys."""
-    return dict(sorted(record.items(), key=lambda item: _RANK[item[0]]))
+    return {name: record[name] for name in sorted(record, key=_RANK.__getitem__)}
 
 
 def _given(body: Mapping[str, Any]) -> tuple[str, ...]:
