@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from serving import takeover, trial
+from serving.shares import Share, shares
 from serving.takeover import Offer
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
@@ -50,13 +51,13 @@ def main(home: Path, workers: int, supervisor: int, listening: int, lifeline: in
     tell_when_parent_ends(signal.SIGCHLD)  # from here on there is something to go on with
     offer: Offer | None = None
 
-    def work() -> int:
+    def work(share: Share) -> int:
         os.close(hold)
         if offer is not None:
             offer.close()
-        return service.work(listening, lifeline, told)
+        return service.work(listening, lifeline, told, share)
 
-    crew = _Crew(workers, work)
+    crew = _Crew(shares(workers), work)
     while True:
         crew.fill()
         if _is_asked_to_end(takeover.LOOK_EVERY_SECONDS if offer else LOOK_EVERY_SECONDS):
@@ -106,11 +107,11 @@ def _offer(home: Path, listening: int) -> Offer | None:
 
 @dataclass
 class _Crew:
-    """The ``wanted`` workers, each a process that runs ``work``; ``born``: since when each lives."""
+    """A worker for each of the ``shares``: a process that runs ``work``; ``born``: since when it lives."""
 
-    wanted: int
-    work: Callable[[], int]
-    born: dict[int, float] = field(default_factory=dict)
+    shares: list[Share]
+    work: Callable[[Share], int]
+    born: dict[int, tuple[float, Share]] = field(default_factory=dict)
     pause: float = 0.0
     not_before: float = 0.0
 
@@ -118,12 +119,13 @@ class _Crew:
         """Fork those that are missing, unless the last ones had to be given a pause."""
         if time.monotonic() < self.not_before:
             return
-        for _ in range(self.wanted - len(self.born)):
+        taken = [share for _, share in self.born.values()]
+        for share in [one for one in self.shares if one not in taken]:
             pid = os.fork()
             if pid == 0:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-                _end(self.work())
-            self.born[pid] = time.monotonic()
+                _end(self.work(share))
+            self.born[pid] = time.monotonic(), share
 
     def bury(self) -> None:
         """Look who has ended. Who was killed from outside had no fault of its own and is replaced at once."""
@@ -131,7 +133,9 @@ class _Crew:
         for pid in list(self.born):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                life = time.monotonic() - self.born.pop(pid)
+                since, share = self.born.pop(pid)
+                share.leave()
+                life = time.monotonic() - since
                 failed.append(life < SHORT_LIFE_SECONDS and os.waitstatus_to_exitcode(status) != -signal.SIGKILL)
         if failed:
             self.pause = min(2 * self.pause + FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS) if any(failed) else 0.0

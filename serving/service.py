@@ -35,6 +35,7 @@ from serving.keys import REQUIRE_KEYS, Keyring
 from serving.limits import Limits
 from serving.meters import MeteredLog, model_lines
 from serving.query_log import LogSettings
+from serving.shares import Share
 from serving.shelf import Shelf
 from serving.supervisor import GRACE_SECONDS
 from serving.wire import speak_problems
@@ -138,11 +139,11 @@ def _home() -> Path:
     return Path(os.environ.get("CEMRISK_HOME", ".cemrisk"))
 
 
-def work(listening: int, lifeline: int, told: int) -> int:
+def work(listening: int, lifeline: int, told: int, share: Share) -> int:
     """Be one worker of ``serving.forker``, as BentoML's own would be one; returns when it has ended.
 
     ``listening``: handle of the socket; the others as ``DrainingServer`` has them.
     """
     config = uvicorn.Config(_bento(), log_config=None, server_header=False, timeout_graceful_shutdown=GRACE_SECONDS)
-    DrainingServer(config, lifeline, told).run(sockets=[socket.socket(fileno=listening)])
+    DrainingServer(config, lifeline, told, share).run(sockets=[socket.socket(fileno=listening)])
     return 0

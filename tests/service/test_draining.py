@@ -1,13 +1,16 @@
-"""The end of a worker under clients who come back at once after each answer."""
+"""Which worker takes a connection, and the end of one under clients who come back at once after each answer."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,23 +66,32 @@ class Busy:
             connection.close()
 
 
-@pytest.fixture
-def busy() -> Iterator[Busy]:
+@contextlib.contextmanager
+def _started(server: str, *arguments: int) -> Iterator[Busy]:
     port = free_port()
     lifeline, told = os.pipe(), os.pipe()
     with bound("127.0.0.1", port) as listening:
         handles = (listening.fileno(), lifeline[0], told[1])
         process = subprocess.Popen(
-            [sys.executable, "-c", _SERVER, *map(str, handles)], cwd=Path(__file__).parents[2], pass_fds=handles
+            [sys.executable, "-c", server, *map(str, (*handles, *arguments))],
+            cwd=Path(__file__).parents[2],
+            pass_fds=handles,
         )
     try:
-        assert os.read(told[0], 1) == b"r"
+        for _ in range(*arguments or (1,)):
+            assert os.read(told[0], 1) == b"r"
         yield Busy(process, port, lifeline[1])
     finally:
         process.kill()
         process.wait()
         for handle in (lifeline[0], *told):
             os.close(handle)
+
+
+@pytest.fixture
+def busy() -> Iterator[Busy]:
+    with _started(_SERVER) as found:
+        yield found
 
 
 def test_clients_who_come_back_at_once_do_not_keep_a_worker_from_its_end(busy: Busy) -> None:
@@ -93,3 +105,79 @@ def test_clients_who_come_back_at_once_do_not_keep_a_worker_from_its_end(busy: B
     for client in clients:
         client.join(timeout=20)
     assert set(busy.ends) == {"ok"}
+
+
+#: Workers that say who they are, forked as serving.forker does it; the last argument is how many.
+_WORKERS = """
+import os, socket, sys, time
+import uvicorn
+from serving.draining import DrainingServer
+from serving.shares import shares
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        time.sleep(0.003)
+        body = str(os.getpid()).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+
+listening, lifeline, told, workers = map(int, sys.argv[1:])
+for share in shares(workers):
+    if os.fork() == 0:
+        config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=10)
+        DrainingServer(config, lifeline, told, share).run(sockets=[socket.socket(fileno=listening)])
+        os._exit(0)
+while True:
+    try:
+        os.wait()
+    except ChildProcessError:
+        break
+"""
+
+
+def _asked(connection: http.client.HTTPConnection) -> str:
+    """Which worker answers there."""
+    connection.request("GET", "/")
+    return connection.getresponse().read().decode()
+
+
+@contextlib.contextmanager
+def _opened(port: int, count: int) -> Iterator[list[http.client.HTTPConnection]]:
+    """All at once, as a load generator or a proxy opens them."""
+    connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=20) for _ in range(count)]
+    try:
+        for connection in connections:
+            connection.connect()
+        yield connections
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[Busy]:
+    with _started(_WORKERS, 2) as found:
+        yield found
+        os.close(found.lifeline)
+
+
+def test_two_workers_share_connections_evenly(pair: Busy) -> None:
+    for count in (4, 16, 40):
+        with _opened(pair.port, count) as connections:
+            shares = Counter(map(_asked, connections))
+        assert len(shares) == 2 and max(shares.values()) - min(shares.values()) <= 2, shares
+        time.sleep(0.1)  # the workers see that they have gone
+
+
+def test_a_worker_that_does_not_take_its_share_keeps_nobody_waiting(pair: Busy) -> None:
+    with _opened(pair.port, 8) as first:
+        shares = Counter(map(_asked, first))
+        stuck = int(shares.most_common()[-1][0])
+        os.kill(stuck, signal.SIGSTOP)
+        try:
+            since = time.monotonic()
+            with _opened(pair.port, 20) as more:
+                assert set(map(_asked, more)) == set(shares) - {str(stuck)}
+            assert time.monotonic() - since < 5
+        finally:
+            os.kill(stuck, signal.SIGCONT)
