@@ -90,7 +90,10 @@ app = create_app(shelf.get, _observer(), _metrics, log=log, shelf=shelf)
 
 class EveryPath:
     """The application in the place of all that BentoML answers by itself: its probes know nothing of models, its
-    documents describe another service, and its errors are plain text. Only starting and stopping stay BentoML's."""
+    documents describe another service, and its errors are plain text. Only starting and stopping stay BentoML's.
+
+    Around BentoML where workers are ours: its own layers would start a task and a timer of a minute for each request.
+    """
 
     def __init__(self, bento: Callable[..., Awaitable[None]]) -> None:
         self._bento = bento
@@ -144,6 +147,7 @@ def work(listening: int, lifeline: int, told: int, share: Share) -> int:
 
     ``listening``: handle of the socket; the others as ``DrainingServer`` has them.
     """
-    config = uvicorn.Config(_bento(), log_config=None, server_header=False, timeout_graceful_shutdown=GRACE_SECONDS)
+    around = EveryPath(_bento())
+    config = uvicorn.Config(around, log_config=None, server_header=False, timeout_graceful_shutdown=GRACE_SECONDS)
     DrainingServer(config, lifeline, told, share).run(sockets=[socket.socket(fileno=listening)])
     return 0
