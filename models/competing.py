@@ -128,7 +128,7 @@ class HazardHead:
         hazard, decline, relative = self.hazard[:, until], self._decline[:, until], np.exp(self.slope * eta)
         total, survival, leaving = _course(relative, hazard, decline)
         share = relative[:, : self.events] @ hazard[: self.events] / total
-        incidence = (share * leaving).sum(axis=1)
+        incidence = np.vecdot(share, leaving)
         leaving /= total
         drop = share.copy()
         drop[:, :-1] -= share[:, 1:]

@@ -53,8 +53,8 @@ class Layout:
 
     ``owner``: (q,) the column that each term comes from; a term is its column as it is if nothing else is said of it.
     ``first``: (columns,) the first term of each column; ``spline``: (s, 2) the two curved terms of each splined column,
-    ``splined``: (s,) those columns, ``knots``: (s, 4), ``curves``: (s, 4, 2) from cubes beyond the knots to curved
-    terms; ``level``: (i,) indicators and ``codes``: (i,) the level that each indicates.
+    ``splined``: (4 s,) the column of each of their ``knots`` (4 s,), ``curves``: (s, 4, 2) what cubes beyond the knots
+    weigh in them; ``level``: (i,) indicators and ``codes``: (i,) the level that each indicates.
     """
 
     owner: NDArray[np.intp]
@@ -79,8 +79,8 @@ class Layout:
             owner=np.repeat(np.arange(len(terms)), widths),
             first=first,
             spline=np.array([[first[i] + 1, first[i] + 2] for i in splined], dtype=np.intp).reshape(-1, 2),
-            splined=np.array(splined, dtype=np.intp),
-            knots=knots,
+            splined=np.repeat(np.array(splined, dtype=np.intp), len(KNOT_QUANTILES)),
+            knots=knots.ravel(),
             curves=_curves(knots),
             level=np.array(level, dtype=np.intp),
             codes=np.array([step + 1.0 for index in levels for step in range(widths[index])]),
@@ -90,9 +90,10 @@ class Layout:
         """Raw terms (n, q) of the matrix ``values`` (n, columns); unknown values give unknown terms."""
         terms = values.take(self.owner, axis=1)
         if len(self.splined):
-            beyond = np.maximum(values[:, self.splined, None] - self.knots, 0.0)
+            beyond = np.maximum(values.take(self.splined, axis=1) - self.knots, 0.0)
             cubes = beyond * beyond * beyond  # a power takes ten times as long
-            terms[:, self.spline] = (cubes[:, :, None, :] @ self.curves)[:, :, 0, :]
+            cubes = cubes.reshape(len(values), -1, 1, len(KNOT_QUANTILES))
+            terms[:, self.spline] = (cubes @ self.curves)[:, :, 0]
         if len(self.level):
             x = terms[:, self.level]
             terms[:, self.level] = np.where(x == x, x == self.codes, np.nan)

@@ -25,11 +25,10 @@ Ints = NDArray[np.intp]
 
 MAX_DEPTH = 3
 QUESTIONS = 2**MAX_DEPTH - 1
-#: For each place of a question the leaves, a bit each, that are left to a row that it sends to the right.
-RIGHT = np.array([0b11110000, 0b11111100, 0b11001111, 0b11111110, 0b11111011, 0b11101111, 0b10111111], dtype=np.uint8)
-ALL = np.uint8(0b11111111)
-#: The lowest bit of each byte.
-LEFTMOST = np.array([(byte & -byte).bit_length() - 1 for byte in range(256)])
+#: For each place of a question the leaves on its left, a bit each: a row that it sends to the right is in none of them.
+LEFT = np.array([[0b00001111], [0b00000011], [0b00110000], [0b1], [0b100], [0b10000], [0b1000000]], dtype=np.uint8)
+#: For each byte the lowest bit that is not set: no question strikes out the last leaf.
+LEFTMOST = np.array([(~byte & (byte + 1)).bit_length() - 1 for byte in range(256)])
 #: Answers to questions held at once, so that a long table does not fill the memory.
 MOST_ANSWERS = 2**22
 
@@ -114,9 +113,9 @@ class Forest:
         return np.vstack([self._margins(x[at : at + rows]) for at in range(0, len(x), rows)])
 
     def _margins(self, x: Singles) -> Floats:
-        left = (x.take(self.asked, axis=1) < self.threshold).reshape(len(x), QUESTIONS, -1)
-        remain = np.bitwise_and.reduce(np.where(left, ALL, RIGHT[:, None]), axis=1)
-        leaf = np.arange(0, len(self.leaves), QUESTIONS + 1) + LEFTMOST[remain]
+        right = (x.take(self.asked, axis=1) >= self.threshold).reshape(len(x), QUESTIONS, -1)
+        struck = np.bitwise_or.reduce(right.view(np.uint8) * LEFT, axis=1)
+        leaf = np.arange(0, len(self.leaves), QUESTIONS + 1) + LEFTMOST[struck]
         return np.asarray(np.add.reduceat(self.leaves[leaf], self.starts, axis=1) + self.bias)
 
 
