@@ -106,6 +106,20 @@ def test_horizons_at_once_are_horizons_one_by_one() -> None:
     np.testing.assert_allclose(together, -np.expm1(-np.exp(one_by_one)), rtol=1e-10)
 
 
+def test_a_rival_that_never_strikes_changes_nothing() -> None:
+    """Alone a cause has one minus its survival; beside a cause without hazard the sum over intervals gives the same."""
+    rng = np.random.default_rng(12)
+    increments, eta = rng.uniform(0, 0.01, (6, 1, len(GRID))), rng.normal(size=(7, 1, 5))
+    beside = np.concatenate([increments, np.zeros_like(increments)], axis=1)
+    alone = HazardHead(GRID, increments[0], np.array([0.9]), increments[1:], events=1)
+    two = HazardHead(GRID, beside[0], np.array([0.9, 1.0]), beside[1:], events=1)
+    etas = np.concatenate([eta, rng.normal(size=eta.shape)], axis=1)
+    both = two.totals(etas[:, :, 0], HORIZONS)
+    np.testing.assert_allclose(alone.totals(eta[:, :, 0], HORIZONS), both, rtol=1e-12)
+    refits = two.totals_of_refits(etas, HORIZONS)
+    np.testing.assert_allclose(alone.totals_of_refits(eta, HORIZONS), refits, rtol=1e-12)
+
+
 def test_a_horizon_off_the_grid_is_refused() -> None:
     with pytest.raises(UsageError, match="horizon_days must be one of"):
         _constant(np.full(4, 1e-4)).total(np.zeros((1, 4)), 364)

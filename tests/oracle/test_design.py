@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -94,3 +96,12 @@ def test_few_rows_are_filled_as_many_are(rows: int) -> None:
     design = fit_design("leakage", holes)
     together = design.transform(holes[:600])
     np.testing.assert_allclose(design.transform(holes[:rows]), together[:rows], rtol=1e-12, atol=1e-14)
+
+
+def test_designs_are_the_same_if_learned_from_the_same_rows_only() -> None:
+    _, holes = _sample(400, 0.2)
+    design, again = fit_design("leakage", holes), fit_design("leakage", holes.copy())
+    assert design.same_as(again) and again.same_as(Design.from_dict(design.to_dict()))
+    assert not design.same_as(fit_design("leakage", holes[:-1]))
+    assert not design.same_as(replace(design, covariance=design.covariance * 1.01))
+    assert not design.same_as(replace(design, terms=(Term(COLUMNS[0], levels=2), *design.terms[1:])))
