@@ -57,6 +57,13 @@ def test_the_unit_lets_the_service_end_in_its_own_order() -> None:
     assert int(unit["Service"]["TimeoutStopSec"]) > GRACE_SECONDS + PATIENCE_SECONDS
 
 
+def test_scripts_can_be_read_by_a_shell() -> None:
+    scripts = [block for block in re.findall(r"```\n(.*?)```", TEXT, flags=re.DOTALL) if block.startswith("#!/bin/sh")]
+    assert len(scripts) >= 2
+    for script in scripts:
+        subprocess.run(["sh", "-n"], input=script, text=True, check=True)
+
+
 def test_what_keeps_the_workers_alive_loads_no_library() -> None:
     """It has to be up before anything else can begin, and to stay small."""
     text = "import serving.run, sys; print(*{name.partition('.')[0] for name in sys.modules})"
