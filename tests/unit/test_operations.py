@@ -58,7 +58,7 @@ def test_the_unit_lets_the_service_end_in_its_own_order() -> None:
 
 
 def test_scripts_can_be_read_by_a_shell() -> None:
-    scripts = [block for block in re.findall(r"```\n(.*?)```", TEXT, flags=re.DOTALL) if block.startswith("#!/bin/sh")]
+    scripts = re.findall(r"^```\n(#!/bin/sh\n.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
     assert len(scripts) >= 2
     for script in scripts:
         subprocess.run(["sh", "-n"], input=script, text=True, check=True)
