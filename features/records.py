@@ -40,6 +40,11 @@ _POSITION = {name: position for position, name in enumerate(VARIABLES)}
 _NUMERIC = frozenset(name for name, variable in VARIABLES.items() if variable.kind in NUMERIC_KINDS)
 
 
+def unknown_column(name: str, rows: int) -> NDArray[Any]:
+    """The column of a variable that is unknown throughout, shape (rows,)."""
+    return np.full(rows, np.nan) if name in _NUMERIC else np.empty(rows, dtype=object)  # objects start as None
+
+
 def _objects(records: Sequence[Record], name: str) -> NDArray[np.object_]:
     column = np.empty(len(records), dtype=object)
     column[:] = [record.get(name) for record in records]

@@ -135,7 +135,7 @@ def _leakage(asked: _Asked) -> list[Json]:
             "routes": None if routes is None else dict(zip(ROUTES, routes[i].tolist(), strict=True)),
             "by_learner": {learner: float(found[i, 0]) for learner, found in learners.items()},
             "explanation": _explanation_json(asked, explained, i, asked.question.records[i : i + 1]),
-            "what_if": [_single(entry) for entry, vertebra in what_ifs if vertebra == i],
+            "what_if": [entry for entry, vertebra in what_ifs if vertebra == i],
         }
         for i, level in enumerate(asked.question.levels)
     ]
@@ -219,23 +219,24 @@ def _explanation_json(asked: _Asked, explained: Floats, row: int, records: Seque
 
 
 def _what_ifs(asked: _Asked, bounds: Floats) -> list[tuple[Json, int]]:
-    """Each change of plan with the vertebra whose risk it is (0 for refracture); lists by horizon."""
+    """Each change of plan with the vertebra whose risk it is (0 for refracture); lists by horizon, leakage has none."""
     rows, risk = slice(asked.own, len(asked.spread)), asked.risk
     before = asked.rows.vertebra[rows]
     if not len(before):
         return []
     difference, of_refits = risk[rows] - risk[before], asked.served.risks(asked.spread)
     paired = paired_difference(difference, of_refits[rows] - of_refits[before])
+    numbers = [risk[rows], bounds[rows], difference, paired]
+    if asked.served.section == "leakage":
+        numbers = [by_horizon[:, 0] for by_horizon in numbers]
     unknown = np.isnan(asked.rows.values[rows])
     column_of, levels = COLUMN_OF[asked.served.outcome], asked.question.levels
     found = []
-    for owner, vertebra, gaps, *numbers in _by_row(
-        asked.rows.owner[rows], before, unknown, risk[rows], bounds[rows], difference, paired
-    ):
+    for owner, vertebra, gaps, *values in _by_row(asked.rows.owner[rows], before, unknown, *numbers):
         scenario = asked.scenarios[owner]
         if not gaps[column_of[scenario.variable]]:  # else a sum with an unknown vertebra: the change cannot show
             level = None if scenario.vertebra is None else levels[scenario.vertebra]
-            found.append((_what_if(scenario, level, *numbers), vertebra))
+            found.append((_what_if(scenario, level, *values), vertebra))
     return found
 
 
@@ -256,12 +257,6 @@ def _what_if(scenario: Scenario, level: str | None, risk: Any, interval: Any, di
         "difference_interval": paired,
         "evidence": evidence(scenario.variable, scenario.value, scenario.was),
     }
-
-
-def _single(entry: Json) -> Json:
-    """A what-if of leakage, which has no horizons."""
-    lists = ("risk", "interval", "difference", "difference_interval")
-    return {**entry, **{name: entry[name][0] for name in lists}}
 
 
 def _missing(asked: _Asked) -> list[Json]:

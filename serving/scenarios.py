@@ -27,7 +27,7 @@ from features.build import (
 )
 from features.derived import Columns
 from features.dictionary import VARIABLES, Moment, Value
-from features.records import NUMERIC_KINDS, to_columns
+from features.records import to_columns, unknown_column
 from serving.served import Served
 
 Floats = NDArray[np.float64]
@@ -275,9 +275,7 @@ def _derived(
     for scenario, span in zip(scenarios, spans, strict=True):
         column = columns.get(scenario.variable)
         if column is None:
-            numeric = VARIABLES[scenario.variable].kind in NUMERIC_KINDS
-            column = np.full(len(taken), np.nan) if numeric else np.full(len(taken), None, dtype=object)
-            columns[scenario.variable] = column
+            column = columns[scenario.variable] = unknown_column(scenario.variable, len(taken))
         column[span] = scenario.value
     for place, predictor in touched.items():
         values[:, place] = predictor.make(columns)
