@@ -41,6 +41,16 @@ def test_alarms_ask_for_metrics_and_labels_that_the_service_has() -> None:
         assert f'"{name}"' in CODE or f'"{name.removesuffix("_total")}"' in CODE or f"{name}{{" in CODE, name
 
 
+def test_queries_of_the_documents_ask_for_series_that_there_are() -> None:
+    from serving.meters import MeteredLog
+
+    series = re.findall(r"^(\w+)(?:{(.*)})? ", MeteredLog("test").lines(), flags=re.MULTILINE)
+    asked = re.findall(r"\b(cemrisk_\w+)(?:{(.*?)})?", " ".join(_blocks("promql")))
+    assert len(asked) > 5
+    for name, labels in asked:
+        assert any(name == one and set(labels.split(",")) <= {*found.split(","), ""} for one, found in series), name
+
+
 def test_every_variable_of_the_documents_is_read_and_every_one_that_is_read_is_documented() -> None:
     told = set(re.findall(r"CEMRISK_[A-Z_]*[A-Z]", TEXT + (ROOT / "docs" / "ehr.md").read_text()))
     read = set(re.findall(r"[\"'](CEMRISK_[A-Z_]*[A-Z])[\"']", CODE))
