@@ -36,7 +36,7 @@ def viscosity(columns: Columns) -> Derived:
     ``product_conflict``, ``not_pmma`` or ``product_unknown`` (a product outside the catalogue), or None (nothing said).
     """
     stated = known_from(coded(columns, "planned_viscosity", VISCOSITY_CODES), "planned_viscosity")
-    return stated.otherwise(lambda: _by_stage(columns)).otherwise(lambda: _by_product(columns))
+    return stated.otherwise(lambda: _by_stage(columns).otherwise(lambda: _by_product(columns)))
 
 
 def state_of(cement: Cement, minutes: float, temperature_c: float) -> tuple[float, str]:

@@ -210,7 +210,7 @@ def _losses_of(
     by_neighbours = 100 - 100 * per_positive(height, _reference(columns, neighbours))
     known = by_neighbours == by_neighbours
     found = ((f"{place}_neighbours", by_neighbours),)
-    if known.all() or "pvh_mm" not in columns or "level" not in columns:
+    if "pvh_mm" not in columns or "level" not in columns or known.all():
         return found
     expected = columns["pvh_mm"] * coded(columns, "level", normal)
     by_wall = np.where(known, np.nan, 100 - 100 * per_positive(height, expected))
