@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from training.cohort import Cohort
 from training.promote import SUFFIX
 from training.report import evaluation, panels
 from training.report.evaluation import Flow
-from training.report.look import Look, looks
+from training.report.look import looks
 from training.report.words import horizon, labels
 from training.validate import Validated
 
@@ -40,11 +40,7 @@ def show(people: Cohort, result: Validated, flow: Flow) -> Shown:
     """The figures of a run with its summary, and the aggregates that its report is drawn from later."""
     looked = looks(people, result)
     kept = evaluation.evaluation(people, looked, flow)
-    drawn = figures_of(people, result, looked)
-    judged = next((one for one in kept["horizons"] if one["suffix"] == SUFFIX[people.outcome]), None)
-    if judged is not None:
-        title = f"{people.outcome.capitalize()}, {result.learner}: out of sample"
-        drawn["summary.png"] = figures.render(panels.summary_figure(judged, result.metrics, title), dots_per_inch=110)
+    drawn = figures_of(people, result, kept["horizons"])
     documents = {evaluation.NAME: json.dumps(kept, allow_nan=False)}
     if not isinstance(people.target, Leakage):
         documents[competing_risks.NAME] = json.dumps(
@@ -53,25 +49,29 @@ def show(people: Cohort, result: Validated, flow: Flow) -> Shown:
     return Shown(drawn, documents)
 
 
-def figures_of(people: Cohort, result: Validated, looked: Sequence[Look]) -> dict[str, bytes]:
-    """PNG files by name, drawn from out-of-fold predictions; a boosted version has its SHAP summary too."""
+def figures_of(people: Cohort, result: Validated, horizons: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    """PNG files by name, drawn from what is kept of each horizon; a boosted version has its SHAP summary too."""
     drawn: dict[str, bytes] = {}
-    for look in looked:
-        drawn |= _of_horizon(people, result, look)
+    for one in horizons:
+        drawn |= _of_horizon(people, result, one)
     if result.learner == "boosted":
         drawn["shap_summary.png"] = shap_summary(people, result)
     return drawn
 
 
-def _of_horizon(people: Cohort, result: Validated, look: Look) -> dict[str, bytes]:
-    when = "" if look.months is None else f" within {horizon(people.outcome, look.months)}"
-    title = f"{people.outcome.capitalize()}{when}, {result.learner}"
-    leaked = people.target.leaked if isinstance(people.target, Leakage) else None
+def _of_horizon(people: Cohort, result: Validated, one: Mapping[str, Any]) -> dict[str, bytes]:
+    when = "" if one["months"] is None else f" within {horizon(people.outcome, one['months'])}"
+    title, end = f"{people.outcome.capitalize()}{when}, {result.learner}", one["suffix"]
     drawn = {
-        "calibration": figures.calibration_figure(look.risk, look.calibration, title, look.event, leaked),
-        "decision_curve": figures.decision_figure({result.learner: look.decision}, title, look.event),
+        f"calibration{end}.png": figures.render(panels.calibration_figure(one, result.metrics, title)),
+        f"decision_curve{end}.png": figures.render(panels.decision_figure(one, title)),
     }
-    return {f"{name}{look.suffix}.png": figures.render(figure) for name, figure in drawn.items()}
+    if end == SUFFIX[people.outcome]:
+        summary = panels.summary_figure(
+            one, result.metrics, f"{people.outcome.capitalize()}, {result.learner}: out of sample"
+        )
+        drawn["summary.png"] = figures.render(summary, dots_per_inch=110)
+    return drawn
 
 
 def shap_summary(people: Cohort, result: Validated) -> bytes:

@@ -6,7 +6,7 @@ Each draws on axes that it is given, so that one panel serves the run's summary,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,8 +21,9 @@ Evaluated = Mapping[str, Any]
 
 #: What a thin bar of counts below the curve takes of the height of the axes.
 _RUG = 0.16
+_Line = tuple[tuple[str, str, int], ...]
 #: Key numbers by line, each with its digits: calibration first.
-_FACTS = (
+_FACTS: tuple[_Line, ...] = (
     (("oe", "Observed / expected", 2), ("calibration_slope", "Slope", 2), ("ici", "ICI", 3), ("e90", "E90", 3)),
     (("auc", "AUC", 3), ("scaled_brier", "Scaled Brier", 3), ("log_loss", "Log loss", 3)),
 )
@@ -48,7 +49,7 @@ def calibration_panel(axes: Axes, models: Mapping[str, Evaluated]) -> None:
     """Smooth calibration curves of one horizon by name; a single one has its band and the counts of its risks."""
     limit = max(_limit(one) for one in models.values())
     axes.plot((0, limit), (0, limit), linestyle=(0, (1, 2)), color=GREY, linewidth=1.0, label="Ideal")
-    for (name, one), (dash, shade, _) in zip(models.items(), STYLES, strict=False):
+    for (name, one), (dash, shade) in zip(models.items(), STYLES, strict=False):
         curve = {key: floats(one["calibration"][key]) for key in ("predicted", "observed", "lo", "hi")}
         label = name
         if len(models) == 1:
@@ -65,8 +66,11 @@ def calibration_panel(axes: Axes, models: Mapping[str, Evaluated]) -> None:
     axes.set(xlabel=f"Predicted risk of {event}", ylabel="Observed share")
     axes.set_yticks([tick for tick in axes.get_xticks() if 0 <= tick <= limit + 1e-9])
     axes.set_title("Calibration", loc="left", fontsize=10.5, fontweight="bold")
-    # On white, for a wide band may lie behind it.
-    axes.legend(loc="lower right", frameon=True, edgecolor="none", framealpha=0.85, fontsize=8.5)
+    # On the side of the diagonal on which no curve is, and on white, for a wide band may lie behind it.
+    curves = [one["calibration"] for one in models.values()]
+    above = sum(float(np.nansum(floats(curve["observed"]) - floats(curve["predicted"]))) for curve in curves) > 0
+    free: Literal["lower right", "upper left"] = "lower right" if above else "upper left"
+    axes.legend(loc=free, frameon=True, edgecolor="none", framealpha=0.85, fontsize=8.5)
 
 
 def _rug(axes: Axes, histogram: Mapping[str, Any], limit: float) -> None:
@@ -122,7 +126,7 @@ def decision_panel(axes: Axes, models: Mapping[str, Evaluated]) -> None:
     axes.plot(cuts, first["treat_all"], color=GREY, linewidth=1.0, label="Act on all")
     axes.axhline(0.0, color=GREY, linewidth=1.0, linestyle=(0, (1, 2)), label="Act on none")
     highest = 0.01
-    for (name, one), (dash, shade, _) in zip(models.items(), STYLES, strict=False):
+    for (name, one), (dash, shade) in zip(models.items(), STYLES, strict=False):
         value = floats(one["decision"]["value"])
         highest = max(highest, *_known(value), *_known(floats(one["decision"]["hi"])))
         axes.plot(cuts, value, linestyle=dash, color=shade, linewidth=1.8, label=name if len(models) > 1 else "Model")
@@ -153,11 +157,11 @@ def incidence_panel(axes: Axes, incidence: Mapping[str, Any], cause: str, label:
     axes.legend(loc="upper left", frameon=False, fontsize=8)
 
 
-def facts_text(metrics: Mapping[str, float], suffix: str) -> str:
-    """The key numbers of one horizon in two lines, calibration first; ``suffix`` ends the names of its metrics."""
+def facts_text(metrics: Mapping[str, float], suffix: str, lines: Sequence[_Line] = _FACTS) -> str:
+    """The key numbers of one horizon in lines, calibration first; ``suffix`` ends the names of its metrics."""
     return "\n".join(
         ";  ".join(f"{label} {metric_text(metrics, name + suffix, digits)}" for name, label, digits in line)
-        for line in _FACTS
+        for line in lines
     )
 
 
@@ -193,9 +197,19 @@ def agreement_figure(one: Evaluated) -> Figure:
     return figure
 
 
-def decision_figure(one: Evaluated) -> Figure:
-    """The decision curve of one horizon, for the report."""
+def calibration_figure(one: Evaluated, metrics: Mapping[str, float], title: str) -> Figure:
+    """Calibration of one horizon under its key numbers, for the run."""
+    figure, (axes,) = paper(5.6, 6.2)
+    of_calibration = (_FACTS[0][:2], _FACTS[0][2:])
+    figure.suptitle(f"{title}\n{facts_text(metrics, one['suffix'], of_calibration)}", fontsize=9, linespacing=1.5)
+    calibration_panel(axes, {"": one})
+    return figure
+
+
+def decision_figure(one: Evaluated, title: str = "") -> Figure:
+    """The decision curve of one horizon, for the report and, with a title, for the run."""
     figure, (axes,) = paper(5.6, 4.0)
+    figure.suptitle(title, fontsize=10)
     decision_panel(axes, {"": one})
     return figure
 
