@@ -43,8 +43,8 @@ test: $(STAMP)  ## the whole test suite
 serve: $(STAMP)  ## the service on 127.0.0.1:3000
 	$(BIN)/cemrisk serve
 
-ui: $(STAMP)  ## the MLflow UI on 127.0.0.1:5000
-	$(BIN)/python -m training.tracking.ui
+ui: $(STAMP)  ## the MLflow UI on 127.0.0.1:5000, or on another port: make ui PORT=5001
+	$(BIN)/python -m training.tracking.ui $(if $(PORT),--port $(PORT))
 
 lint: $(STAMP)  ## ruff, mypy, the import contracts
 	$(BIN)/ruff check .

@@ -58,7 +58,9 @@ def compare(parser: ArgumentParser) -> None:
 def report(parser: ArgumentParser) -> None:
     """``cemrisk report``"""
     parser.add_argument("outcome", metavar="OUTCOME", help="leakage, refracture or refracture-postop")
-    parser.add_argument("version", nargs="?", metavar="VERSION", help="by default the champion, else the challenger")
+    parser.add_argument(
+        "version", nargs="?", metavar="VERSION", help="by default the champion, else the challenger, else the newest"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="the page to write")
 
 

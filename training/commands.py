@@ -125,6 +125,9 @@ def report(arguments: Namespace, store: Store, say: Say) -> Shown:
     from training.report import command
 
     version = command.report(store, arguments.outcome, arguments.version, arguments.out)
+    if arguments.version is None and "champion" not in version.aliases:
+        which = "the challenger" if "challenger" in version.aliases else "the newest version"
+        say(f"no version of {version.outcome} is champion yet: this is {which}")
     say(f"wrote {arguments.out}: {version.outcome} version {version.version} ({version.learner})")
     return 0, ""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,8 +30,9 @@ LOCK = "decisions.lock"
 SLOPE_LIMITS = (0.80, 1.25)
 OE_LIMITS = (0.85, 1.18)
 AUC_ALARM = 0.85
+_FORCE = "or override the gate by naming the version: --force --why 'the reason'"
 #: What whoever is refused can do.
-WAY_OUT = "Train on more patients, or override the gate by naming the version: --force --why 'the reason'"
+WAY_OUT = f"Train on more patients, {_FORCE}"
 _PATIENTS, _ROLE, _YES = "number of patients", "not a comparator", "yes"
 #: The horizon at which a refracture model is judged.
 SUFFIX = {"leakage": "", "refracture": "_m12", "refracture-postop": "_m12"}
@@ -47,10 +48,21 @@ class Check:
     passed: bool
 
     @property
-    def shown(self) -> str:
-        """What was measured, as text: a count whole, yes or no in words."""
+    def said(self) -> str:
+        """The condition, what was measured and what is asked, as text."""
         if self.name == _ROLE:
-            return _YES if self.found else "no"
+            return "a model to be released, not a comparator"
+        return f"{self.name}: {self._shown} (asked {self.asked})"
+
+    @property
+    def fault(self) -> str:
+        """What is wrong if it does not hold, as text."""
+        if self.name == _ROLE:
+            return "it is a comparator, kept to compare the other learners with"
+        return f"{self.name} is {self._shown}, asked {self.asked}"
+
+    @property
+    def _shown(self) -> str:
         return f"{self.found:,.0f}" if self.name == _PATIENTS else f"{self.found:.4g}"
 
 
@@ -87,14 +99,22 @@ def best_candidate(versions: list[Version]) -> Version | None:
     return min(passing, key=lambda v: v.metrics[f"log_loss{SUFFIX[v.outcome]}"], default=None)
 
 
+def faults(version: Version) -> str:
+    """Which conditions of the gate a version fails, in words; empty if it passes."""
+    return _listed(check for check in gate(version.outcome, version.metrics, version.role) if not check.passed)
+
+
 def refusal(version: Version) -> str:
-    """Which conditions of the gate a version fails, as an indented line."""
-    failed = [check for check in gate(version.outcome, version.metrics, version.role) if not check.passed]
-    return f"  version {version.version} ({version.learner}): {_listed(failed)}"
+    """The same as an indented line with the version's name."""
+    return f"  version {version.version} ({version.learner}): {faults(version)}"
 
 
-def _listed(failed: list[Check]) -> str:
-    return "; ".join(f"{check.name} is {check.shown}, asked {check.asked}" for check in failed)
+def _listed(failed: Iterable[Check]) -> str:
+    return "; ".join(check.fault for check in failed)
+
+
+def _way_out(failed: Sequence[Check]) -> str:
+    return f"Name a version of another learner, {_FORCE}" if failed[0].name == _ROLE else WAY_OUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +148,7 @@ def promote(store: Store, outcome: str, number: str | None, *, force: bool = Fal
         failed = [check for check in checks if not check.passed]
         if failed and not force:
             said = f"{outcome} version {version.version} does not pass the gate: {_listed(failed)}"
-            raise GateRefused(f"{said}. {WAY_OUT}")
+            raise GateRefused(f"{said}. {_way_out(failed)}")
         return _decide(store, "promote", version, forced=bool(failed), why=why, checks=checks)
 
 

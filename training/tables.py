@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from training.promote import AUC_ALARM, SUFFIX, Check, Decision, gate, refusal
+from training.promote import AUC_ALARM, SUFFIX, Check, Decision, faults, gate, refusal
 from training.report.words import horizon
 
 if TYPE_CHECKING:
@@ -31,14 +31,17 @@ def compare_table(versions: Sequence[Version]) -> str:
     end = SUFFIX[outcome]
     rows = [["version", "learner", "alias", "gate", *(label for _, label in _SHOWN)]]
     for version in versions:
-        passed = all(check.passed for check in gate(outcome, version.metrics, version.role))
         numbers = [_with_interval(version.metrics, name + end) for name, _ in _SHOWN]
-        rows.append(
-            [version.version, version.learner, ",".join(version.aliases), "passed" if passed else "no", *numbers]
-        )
+        rows.append([version.version, version.learner, ",".join(version.aliases), _passed(version), *numbers])
     when = "" if outcome == "leakage" else f" by {horizon(outcome)}"
+    refused = [version for version in versions if faults(version)]
+    reasons = ["not passed:", *map(refusal, refused)] if refused else []
     how = " or ".join(_HOW[name] for name in sorted({version.validation for version in versions}, reverse=True))
-    return f"{outcome}{when}, out of sample ({how} by patient)\n{_aligned(rows)}"
+    return "\n".join([f"{outcome}{when}, out of sample ({how} by patient)", _aligned(rows), *reasons])
+
+
+def _passed(version: Version) -> str:
+    return "no" if faults(version) else "passed"
 
 
 def contrast_table(heads: Sequence[str], rows: Sequence[list[str]]) -> str:
@@ -83,9 +86,8 @@ def training_text(report: Report) -> str:
         lines.append(
             f"to release it: cemrisk promote {trained.outcome} {found.version}"
             if found
-            else "no version passes the gate, so none is proposed:"
+            else "no version passes the gate, so none is proposed"
         )
-        lines += [] if found else [refusal(version) for version in trained.versions]
         lines += [_alarm(version) for version in trained.versions if _raises_alarm(version)]
     lines += [f"\n{outcome} was not trained: {reason}" for outcome, reason in report.untrained.items()]
     return "\n".join(lines)
@@ -137,7 +139,7 @@ def training_json(report: Report) -> dict[str, Any]:
 def decision_text(decision: Decision) -> str:
     """What was decided, with each condition of the gate."""
     marks = [
-        f"  {'passed' if check.passed else 'FAILED'}  {check.name}: {check.shown} (asked {check.asked})"
+        f"  {'passed' if check.passed else 'FAILED'}  {check.said if check.passed else check.fault}"
         for check in decision.checks
     ]
     before = f", before it version {decision.before}" if decision.before not in (None, decision.version) else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -124,6 +125,26 @@ def test_without_a_version_the_champion_is_meant(tmp_path, capsys) -> None:
     said = capsys.readouterr()
     assert said.out == ""
     assert f"leakage version {champion.version} ({champion.learner})" in said.err
+
+
+@pytest.mark.parametrize(
+    ("aliases", "which", "number"), [((), "the newest version", "3"), (("challenger",), "the challenger", "1")]
+)
+def test_without_a_champion_it_is_said_which_version_it_is(
+    aliases, which, number, tmp_path, capsys, monkeypatch
+) -> None:
+    known = Store.versions
+
+    def demoted(self: Store, outcome: str) -> list[Version]:
+        return [replace(one, aliases=aliases if one.version == "1" else ()) for one in known(self, outcome)]
+
+    monkeypatch.setattr(Store, "versions", demoted)
+    assert run("leakage", "--out", tmp_path / "page.html") == 0
+    said = capsys.readouterr().err
+    assert f"no version of leakage is champion yet: this is {which}" in said
+    assert f"leakage version {number} (" in said
+    assert run("leakage", "2", "--out", tmp_path / "page.html") == 0
+    assert "champion" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

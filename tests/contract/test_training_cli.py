@@ -168,6 +168,7 @@ def test_compare_after_the_training(capsys) -> None:
         table = capsys.readouterr().out
         assert cemrisk.main(["compare", "--json"]) == 0
     assert table.count("champion") == 2
+    assert table.count("not passed:") == 2 and "number of patients is " in table
     told = json.loads(capsys.readouterr().out)["versions"]
     assert [(v["outcome"], v["learner"]) for v in told] == [
         *(("leakage", learner) for learner in ("logistic", "cox", "boosted")),
@@ -178,4 +179,5 @@ def test_compare_after_the_training(capsys) -> None:
 def test_a_comparator_is_not_promoted(capsys) -> None:
     with at_home(trained().home):
         assert cemrisk.main(["promote", "leakage", "2"]) == 15
-    assert "not a comparator" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "it is a comparator, kept to compare" in said and "Name a version of another learner" in said

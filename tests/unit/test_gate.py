@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tests.versions import GOOD, version
-from training.promote import AUC_ALARM, OE_LIMITS, SLOPE_LIMITS, best_candidate, gate
+from training.promote import AUC_ALARM, OE_LIMITS, SLOPE_LIMITS, best_candidate, faults, gate
 
 OUTCOMES = {"leakage": "", "refracture": "_m12"}
 
@@ -60,13 +60,20 @@ def test_a_comparator_is_refused_however_good() -> None:
     assert failing("leakage", measured("leakage"), "comparator") == ["not a comparator"]
 
 
-def test_what_was_found_is_told_as_a_count_a_word_or_a_number() -> None:
-    shown = {check.name: (check.shown, check.asked) for check in gate("leakage", measured("leakage", patients=12345.0))}
-    assert shown["number of patients"][0] == "12,345"
-    assert shown["not a comparator"] == ("yes", "yes")
-    assert shown["calibration slope"][0] == f"{GOOD['calibration_slope']:.4g}"
-    (role,) = [check for check in gate("leakage", measured("leakage"), "comparator") if not check.passed]
-    assert role.shown == "no"
+def test_what_was_found_is_told_as_a_count_or_a_number_with_what_is_asked() -> None:
+    said = {check.name: check.said for check in gate("leakage", measured("leakage", patients=12345.0))}
+    assert said["number of patients"].startswith("number of patients: 12,345 (asked >= ")
+    assert said["calibration slope"] == f"calibration slope: {GOOD['calibration_slope']:.4g} (asked 0.8 to 1.25)"
+
+
+def test_what_a_version_fails_is_told_in_words() -> None:
+    assert faults(version("1")) == ""
+    assert faults(version("1", calibration_slope=0.5)) == "calibration slope is 0.5, asked 0.8 to 1.25"
+    both = faults(version("2", role="comparator", oe=2.0))
+    assert (
+        both
+        == "observed / expected is 2, asked 0.85 to 1.18; it is a comparator, kept to compare the other learners with"
+    )
 
 
 @pytest.mark.parametrize("metric", GOOD)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from features.errors import NotReady
-from training.promote import SUFFIX, gate
+from training.promote import SUFFIX, faults
 from training.report import page, panels
 from training.report.page import Picture
 from training.report.source import read_evaluation, read_validation
@@ -113,7 +113,7 @@ def _version(version: Version) -> dict[str, Any]:
     return {
         "name": _name(version),
         "aliases": ", ".join(version.aliases) or "-",
-        "gate": "passed" if all(one.passed for one in gate(version.outcome, version.metrics, version.role)) else "no",
+        "gate": f"no: {failed}" if (failed := faults(version)) else "passed",
         "cells": [
             (name + end, version.metrics.get(name + end), panels.metric_text(version.metrics, name + end))
             for name, _ in COLUMNS
