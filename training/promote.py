@@ -52,17 +52,20 @@ class Check:
         """The condition, what was measured and what is asked, as text."""
         if self.name == _ROLE:
             return "a model to be released, not a comparator"
-        return f"{self.name}: {self._shown} (asked {self.asked})"
+        return f"{self.name}: {self.shown} (asked {self.asked})"
 
     @property
     def fault(self) -> str:
         """What is wrong if it does not hold, as text."""
         if self.name == _ROLE:
             return "it is a comparator, kept to compare the other learners with"
-        return f"{self.name} is {self._shown}, asked {self.asked}"
+        return f"{self.name} is {self.shown}, asked {self.asked}"
 
     @property
-    def _shown(self) -> str:
+    def shown(self) -> str:
+        """What was measured, as text: a count whole, yes or no in words."""
+        if self.name == _ROLE:
+            return _YES if self.found else "no"
         return f"{self.found:,.0f}" if self.name == _PATIENTS else f"{self.found:.4g}"
 
 
