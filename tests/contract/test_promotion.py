@@ -140,10 +140,15 @@ def test_without_a_challenger_the_gate_has_refused_them_all_and_says_why(desk, c
 def test_compare_shows_every_version_with_alias_and_gate(desk, capsys) -> None:
     assert run("compare", "--outcome", "leakage") == 0
     lines = capsys.readouterr().out.splitlines()[2:]
-    assert [line.split()[:4] for line in lines] == [
+    assert [line.split()[:4] for line in lines[:3]] == [
         ["1", "logistic", "challenger", "passed"],
         ["2", "cox", "no", "1.000"],
         ["3", "logistic", "no", "1.000"],
+    ]
+    assert lines[3:] == [
+        "not passed:",
+        "  version 2 (cox): it is a comparator, kept to compare the other learners with",
+        "  version 3 (logistic): calibration slope is 1.6, asked 0.8 to 1.25",
     ]
     assert run("compare", "--json") == 0
     told = json.loads(capsys.readouterr().out)["versions"]
