@@ -47,10 +47,10 @@ gee <- function(columns, pseudo, offset, start) {
 }
 
 calibrate <- function(risk, pseudo, smaller) {
-  eta <- log(-log(1 - risk)); one <- rep(1, length(eta)); knots <- if (smaller >= 40) 4 else 3
+  eta <- log(-log(1 - risk)); one <- rep(1, length(eta)); knots <- if (smaller >= 100) 4 else if (smaller >= 40) 3 else 2
   large <- gee(cbind(one), pseudo, eta, 0)
   slope <- gee(cbind(one, eta), pseudo, 0 * eta, c(0, 1))
-  columns <- unclass(cbind(one, rcs(eta, knots)))[, 1:knots]
+  columns <- if (knots == 2) cbind(one, eta) else unclass(cbind(one, rcs(eta, knots)))[, 1:knots]
   curve <- gee(columns, pseudo, 0 * eta, c(0, 1, 0, 0)[1:knots])
   fitted <- 1 - exp(-exp(drop(columns %*% curve$beta)))
   c(list(calibration_in_the_large = unname(large$beta), calibration_in_the_large_se = sqrt(large$vbeta[1]),

@@ -252,3 +252,32 @@ def test_intervals_cover_the_truth():
     """60 registries of 800: a true coverage of 95 % falls below 52 of 60 once in 100 (binomial); below is a fault."""
     for name, share in _coverage(World(True, True), 60, 800).items():
         assert share >= 52 / 60, name
+
+
+def _rare(events: int, seed: int) -> tuple[Floats, Floats, Floats]:
+    """True risk, event code, days of 1,300 patients of whom so many have the event by the horizon, on average."""
+    rng = np.random.default_rng(seed)
+    risk = 1.0 / (1.0 + np.exp(-rng.normal(0.0, 0.9, 1_300))) ** 2
+    risk *= events / risk.sum()
+    event = rng.exponential(HORIZON_DAYS / -np.log1p(-risk))
+    other, stop = rng.exponential(12 * HORIZON_DAYS, 1_300), rng.uniform(200.0, 900.0, 1_300)
+    days = np.minimum(np.minimum(event, other), stop)
+    return risk, np.where(event <= days, 1, np.where(other <= days, 2, 0)), days
+
+
+@pytest.mark.parametrize("events", [25, 35, 60, 110])
+def test_few_events_do_not_make_distances_that_no_risk_can_have(events):
+    """Mean risk is 2 to 8 %: the distance of a curve from risks like these cannot be half of the scale."""
+    for seed in range(8):
+        risk, code, days = _rare(events, seed)
+        found = metrics.calibration_at(risk, code, days, HORIZON_DAYS, curves=200)
+        assert found.ici.lo == 0.0 or found.ici.value > 0.01
+        assert found.ici.value <= found.ici.hi < 2.0 * risk.mean()
+
+
+def test_with_few_events_a_miscalibration_is_still_seen():
+    """Risks told three times too high: the mean distance is two thirds of them, and 0 lies outside its interval."""
+    for seed in range(8):
+        risk, code, days = _rare(35, seed)
+        found = metrics.calibration_at(3.0 * risk, code, days, HORIZON_DAYS, curves=200)
+        assert 0.0 < found.ici.lo < 2.0 * risk.mean() < found.ici.hi + 0.02

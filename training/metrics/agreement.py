@@ -1,9 +1,9 @@
 """Calibration of predicted risk: in the large, slope, and the smooth curve with its distances from the diagonal.
 
 The curve is a regression of the outcome on a restricted cubic spline of the linked risk (logistic for a binary
-outcome, complementary log-log on pseudo-observations for time to event), with 4 knots; 3 knots where either class has
-fewer than 40 rows, a straight line below 20 or where risks are too few to hold a spline. docs/statistics.md has the
-reasons and references.
+outcome, complementary log-log on pseudo-observations for time to event), with 4 knots; with 3, then as a straight line,
+the fewer rows the smaller class has, or where risks are too few to hold a spline. docs/statistics.md has the reasons
+and references.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ SMALLEST_LINKED_RISK = 1e-6
 SMALLEST_MEAN_RISK = 1e-12
 DRAWS = 1000
 POINTS = 257
+#: From how many rows of the smaller class on the curve has 3 and 4 knots. Pseudo-observations vary as much where the
+#: risk is small as elsewhere, so that few events leave the ends of their spline open to anything between 0 and 1.
+ENOUGH_FOR_KNOTS = {LOGIT.name: (20, 40), CLOGLOG.name: (40, 100)}
 Distances = tuple[Estimate, Estimate, Estimate, Estimate]
 CONSTANT = "all predicted risks are equal"
 
@@ -140,9 +143,10 @@ def _coefficient(result: Fit, which: int, codes: Ints | None) -> Estimate:
 
 def _basis(task: _Task, predictor: Floats) -> Floats:
     """Knots for the curve, or none for a straight line."""
-    if task.smaller < 20 or len(np.unique(predictor)) < 6:
+    three, four = ENOUGH_FOR_KNOTS[task.link.name]
+    if task.smaller < three or len(np.unique(predictor)) < 6:
         return np.empty(0)
-    return spline_knots(predictor, 4 if task.smaller >= 40 else 3)
+    return spline_knots(predictor, 4 if task.smaller >= four else 3)
 
 
 def _columns(predictor: Floats, knots: Floats, constant: bool) -> Floats:
