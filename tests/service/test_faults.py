@@ -121,7 +121,8 @@ def test_an_heir_that_is_killed_too_early_changes_nothing_and_a_stop_ends_all(
             heir.process.send_signal(number)
             heir.process.wait(timeout=RECOVERED_WITHIN_SECONDS)
             _until_ended(own)
-        assert heir.process.returncode == 0 and not any(lives(pid) for pid in left)
+        assert heir.process.returncode == 0
+        _until_ended(left)  # they have let go of everything; the kernel may be a moment behind
 
 
 @pytest.mark.slow
