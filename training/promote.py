@@ -116,8 +116,9 @@ def _listed(failed: Iterable[Check]) -> str:
     return "; ".join(check.fault for check in failed)
 
 
-def _way_out(failed: Sequence[Check]) -> str:
-    return f"Name a version of another learner, {_FORCE}" if failed[0].name == _ROLE else WAY_OUT
+def way_out(failed: Sequence[Check]) -> str:
+    """What whoever is refused can do: no number of patients makes a model of a comparator."""
+    return f"Name a version of another learner, {_FORCE}" if any(check.name == _ROLE for check in failed) else WAY_OUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def promote(store: Store, outcome: str, number: str | None, *, force: bool = Fal
         failed = [check for check in checks if not check.passed]
         if failed and not force:
             said = f"{outcome} version {version.version} does not pass the gate: {_listed(failed)}"
-            raise GateRefused(f"{said}. {_way_out(failed)}")
+            raise GateRefused(f"{said}. {way_out(failed)}")
         return _decide(store, "promote", version, forced=bool(failed), why=why, checks=checks)
 
 

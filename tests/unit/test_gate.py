@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tests.versions import GOOD, version
-from training.promote import AUC_ALARM, OE_LIMITS, SLOPE_LIMITS, best_candidate, faults, gate
+from training.promote import AUC_ALARM, OE_LIMITS, SLOPE_LIMITS, best_candidate, faults, gate, way_out
 
 OUTCOMES = {"leakage": "", "refracture": "_m12"}
 
@@ -99,3 +99,11 @@ def test_the_candidate_is_the_best_of_those_that_pass() -> None:
     assert best_candidate(versions) is versions[1]
     assert best_candidate(versions[2:]) is None
     assert best_candidate([]) is None
+
+
+def test_more_patients_do_not_help_a_comparator() -> None:
+    for checks, way in (
+        (gate("leakage", measured("leakage", patients=9.0), "comparator"), "Name a version of another learner"),
+        (gate("leakage", measured("leakage", patients=9.0)), "Train on more patients"),
+    ):
+        assert way_out([check for check in checks if not check.passed]).startswith(way)
