@@ -42,30 +42,27 @@ class Commit:
 def advance(path: Path, commit: Commit, fits: Callable[[Anchor], bool], last: Anchor | None = None) -> bool:
     """Write the commit's anchor unless the file holds a later one; returns whether the log grew out of those before.
 
-    The anchor must not move past a cut: a log that lost its end and is then written on is a perfect chain, and only
-    the head that is no longer in it tells. So where an older anchor does not fit, it stays. ``last``: what this worker
-    signed and wrote before, which fits if the commit was chained onto it; ``fits`` is asked of any other: whether it is
-    genuine and its record in the log. Raises ``OSError``.
+    The anchor must not move past a cut: a log that lost its end and is then written on is a perfect chain, and so is a
+    new one that began because the whole log was deleted; only the head that is in neither tells. So where an older
+    anchor does not fit, it stays. ``last``: what this worker signed and wrote before, which fits if the commit was
+    chained onto it; ``fits`` is asked of any other: whether it is genuine and its record in the log.
+
+    Raises ``OSError``.
     """
     anchor = commit.anchor
-    known = _of_log(last, anchor.log_id)
-    own = None if known is None else _bytes(known)
+    own = None if last is None else _bytes(last)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         raw = os.pread(handle, LENGTH, 0)
-        found = known if raw == own else _of_log(_parse(raw), anchor.log_id)
-        whole = all(one is None or (one is known and one.head == commit.after) or fits(one) for one in {found, known})
-        newest = anchor if whole else known
+        found = last if raw == own else _parse(raw)
+        whole = all(one is None or (one is last and one.head == commit.after) or fits(one) for one in {found, last})
+        newest = anchor if whole else last
         if newest is not None and (found is None or found.head.seq < newest.head.seq):
             os.pwrite(handle, _bytes(newest), 0)
     finally:
         os.close(handle)
     return whole
-
-
-def _of_log(anchor: Anchor | None, log_id: bytes) -> Anchor | None:
-    return anchor if anchor is not None and anchor.log_id == log_id else None
 
 
 def read_anchor(path: Path) -> Anchor | None:

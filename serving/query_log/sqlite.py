@@ -33,6 +33,10 @@ _ROWS = (
     " FROM entries e LEFT JOIN inputs i ON i.id = e.id"
 )
 
+#: Connections to files that no longer stand in their place. Closed, each would remove the write-ahead log of that
+#: place, which may be another database's by now.
+_ASTRAY: list[sqlite3.Connection] = []
+
 
 class SqliteStore:
     """``begin_with``: the public key with which a log is begun if there is none; None: only read."""
@@ -46,6 +50,7 @@ class SqliteStore:
             self._connection.text_factory = bytes  # what was tampered with need not be UTF-8
             if begin_with is not None:
                 self._begin(path, begin_with)
+            self._path, self._inode = path, _inode(path)
             self._log_id = self.identity().log_id if begin_with is not None else b""
         except (sqlite3.Error, OSError) as error:
             raise LogUnavailable(f"the query log cannot be opened: {_reason(error)}") from error
@@ -71,6 +76,7 @@ class SqliteStore:
                 kept = [(entry.id, entry.kept.decode()) for entry in entries if entry.kept is not None]
                 if kept:
                     self._connection.executemany("INSERT INTO inputs VALUES (?, ?)", kept)
+                self._require_place()
         except sqlite3.Error as error:
             raise LogUnavailable(f"the query log cannot be written: {_reason(error)}") from error
         return commit
@@ -97,7 +103,15 @@ class SqliteStore:
         return int(next(self._read(statement))[0])
 
     def close(self) -> None:
-        self._connection.close()
+        if _inode(self._path) == self._inode:
+            self._connection.close()
+        else:
+            _ASTRAY.append(self._connection)
+
+    def _require_place(self) -> None:
+        """A file that was deleted or moved away can be written on, and nobody would ever find the record."""
+        if _inode(self._path) != self._inode:
+            raise LogUnavailable("the file of the query log was deleted, moved or replaced while the service runs")
 
     def _rows(self, statement: str, *values: str) -> Iterator[Row]:
         for seq, identifier, content, closes, digest, signature, kept in self._read(statement, *values):
@@ -134,6 +148,15 @@ class SqliteStore:
                 if time.monotonic() > until:
                     raise
             time.sleep(random.uniform(*PAUSE_SECONDS))
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    """Which file stands there; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _unhex(text: Any) -> bytes:

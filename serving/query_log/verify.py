@@ -78,7 +78,7 @@ def _to_find(
     if anchor is None:
         verdict.fault("the anchor file is missing or damaged: nobody can tell whether the end of the log was cut off")
     elif anchor.log_id != log_id:
-        verdict.fault("the anchor is of another log")
+        verdict.fault("the anchor is of another log: that one is gone, or this one was begun with its anchor in place")
     elif not anchor.is_signed_by(public):
         verdict.fault("the anchor was not signed with this key")
     else:

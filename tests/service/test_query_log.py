@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
@@ -93,11 +94,15 @@ def test_what_is_refused_leaves_no_record(served: Mapping[Outcome, Served], tmp_
 
 def _unanswered(client: Client) -> None:
     for path, body in (("/v1/risk", EXAMPLE), ("/v1/risk/batch", {"cases": [EXAMPLE]})):
-        response = client.post(path, json=body)
-        assert (response.status_code, response.json()["code"]) == (503, "log_unavailable")
-        assert response.headers["content-type"] == "application/problem+json"
-        assert response.headers["retry-after"] == "2"
-        assert 'risk"' not in response.text
+        _refused(client, path, body)
+
+
+def _refused(client: Client, path: str, body: Any) -> None:
+    response = client.post(path, json=body)
+    assert (response.status_code, response.json()["code"]) == (503, "log_unavailable")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["retry-after"] == "2"
+    assert 'risk"' not in response.text
 
 
 def test_while_another_holds_the_database_nothing_is_answered(
@@ -140,6 +145,45 @@ def test_a_log_begun_with_another_key_is_not_gone_on_with(served: Mapping[Outcom
     _unanswered(_client(served, place))
     place.key.write_text("{}")
     _unanswered(_client(served, place))
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])
+def test_nothing_is_answered_into_a_file_that_is_no_longer_in_its_place(
+    served: Mapping[Outcome, Served], tmp_path: Path, how: str
+) -> None:
+    """An open file can be written on wherever it is, and the answer would have no record in the log."""
+    place = logged.settings(tmp_path)
+    keys = logged.fill(place, [1])
+    (tmp_path / "restored").mkdir()
+    backup = Path(shutil.copy(place.file, tmp_path / "restored"))
+    client = _client(served, place)
+    assert client.post("/v1/risk", json=EXAMPLE).status_code == 200
+    if how == "deleted":
+        shutil.rmtree(place.folder)
+    else:
+        place.folder.rename(tmp_path / "away")
+    if how == "replaced":
+        backup.parent.rename(place.folder)
+    _refused(client, "/v1/risk", EXAMPLE)
+    found = client.post("/v1/risk", json=EXAMPLE).json()["request_id"]
+    assert found in [record["id"] for record in _records(place)]
+    (fault,) = logged.verdict(place, keys).faults  # and what is gone is missed
+    assert "is not the one that the anchor was of" in fault if how == "replaced" else "of another log" in fault
+    if how == "moved":
+        assert logged.verdict(LogSettings(tmp_path / "away", place.key, place.anchor), keys).faults == []
+
+
+def test_a_new_log_does_not_heal_that_the_old_one_was_deleted(tmp_path: Path) -> None:
+    place = logged.settings(tmp_path)
+    keys = logged.fill(place, [2])
+    anchor = place.anchor.read_bytes()
+    shutil.rmtree(place.folder)
+    logged.fill(place, [1, 3], 10)
+    assert place.anchor.read_bytes() == anchor
+    assert ["of another log" in fault for fault in logged.verdict(place, keys).faults] == [True]
+    place.anchor.unlink()  # as whoever begins a new log on purpose moves it away
+    logged.fill(place, [1], 20)
+    assert logged.verdict(place, keys).faults == []
 
 
 def test_a_key_is_made_once_and_read_by_its_owner_only(tmp_path: Path) -> None:
