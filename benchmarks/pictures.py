@@ -39,6 +39,8 @@ from training.tracking import Store
 COMMAND = "cemrisk train redcap.csv --dictionary redcap_dictionary.csv --seed 1"
 TERMINAL = "margin:0;padding:18px;background:#10202e;color:#f2f5f7;font:13px/1.35 'DejaVu Sans Mono',monospace"
 STARTS_WITHIN_SECONDS = 120
+#: MLflow opens its chat over the runs at the first visit of a browser, unless it has noted that it did so before.
+NO_CHAT = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
 
 
 def main() -> None:
@@ -125,6 +127,7 @@ def mlflow(browser: Browser, home: Path, path: Path) -> None:
     experiments = quote(json.dumps([store.experiment("leakage")]))
     with served(home) as address:
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.add_init_script(NO_CHAT)
         page.goto(f"{address}/#/compare-runs?runs={quote(json.dumps(runs))}&experiments={experiments}")
         page.get_by_text("Run details").first.wait_for(timeout=60_000)
         unfold(page)
