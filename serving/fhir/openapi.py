@@ -61,9 +61,13 @@ EXAMPLE: Json = {
 
 _RESOURCE: Json = {"type": "object", "properties": {"resourceType": {"type": "string"}}, "required": ["resourceType"]}
 _LIST: Json = {"type": "array", "items": {"type": "object"}}
+#: One or the other: what a Bundle holds under "parameter" is not read, so nothing is said of it.
 REQUEST: Json = {
     "type": "object",
-    "properties": {"resourceType": {"enum": ["Bundle", "Parameters"]}, "entry": _LIST, "parameter": _LIST},
+    "oneOf": [
+        {"properties": {"resourceType": {"const": "Bundle"}, "entry": _LIST}},
+        {"properties": {"resourceType": {"const": "Parameters"}, "parameter": _LIST}},
+    ],
     "required": ["resourceType"],
     "description": "Resources of one patient, FHIR R4",
 }

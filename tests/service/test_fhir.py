@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from jsonschema import Draft202012Validator
 
 from features.build import Outcome
 from serving.app import create_app
-from serving.fhir.openapi import EXAMPLE
+from serving.fhir.openapi import EXAMPLE, REQUEST
 from serving.fhir.operation_outcome import expression
 from serving.served import Served
 from tests.service import fhir_validator
@@ -110,6 +111,13 @@ def test_parameters_carry_resources_and_how_leaks_are_looked_for(app: FastAPI, l
     answer = Client(app).post("/v1/risk", json=asked).json()
     assert found["L1"]["prediction"][0]["probabilityDecimal"] == 100 * answer["leakage"][0]["risk"]
     assert log.answered[0].question == asked
+
+
+@pytest.mark.parametrize("kind", ["Bundle", "Parameters", "Patient"])
+@pytest.mark.parametrize("member", ["entry", "parameter"])
+def test_the_document_refuses_a_list_of_lists_where_it_is_read(app: FastAPI, kind: str, member: str) -> None:
+    body = {"resourceType": kind, member: [[]]}
+    assert Draft202012Validator(REQUEST).is_valid(body) == (_ask(app, body).status_code == 200)
 
 
 @pytest.mark.parametrize(
