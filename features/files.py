@@ -27,7 +27,10 @@ def whole_file(path: Path, mode: int | None = None) -> Iterator[Path]:
     For files that a user names: a link stays one and what it leads to is replaced; what is no file (a device, a
     folder) is refused with ``UsageError``. ``mode``: its rights, by default those that the umask leaves.
     """
-    place = path.resolve()
+    try:
+        place = path.resolve()
+    except RuntimeError:  # what Python 3.11 says of links in a circle
+        raise UsageError(f"{path}: a link that leads back to itself stands there: name a file") from None
     if place.exists() and not place.is_file():
         raise UsageError(f"{path}: a folder or a device stands there: name a file")
     with _draft(place, mode) as draft:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from features.errors import ModelDamaged, UsageError
 from features.outcome import HORIZON_DAYS
-from models.calibrate import link
+from models.calibrate import SMALLEST_RISK, link
 from models.interface import Scale
 from models.newton import RiskSets, efron_hazard, fit_cox
 
@@ -128,7 +128,8 @@ class HazardHead:
         hazard, decline, relative = self.hazard[:, until], self._decline[:, until], np.exp(self.slope * eta)
         total, survival, leaving = _course(relative, hazard, decline)
         share = relative[:, : self.events] @ hazard[: self.events] / total
-        incidence = np.vecdot(share, leaving)
+        # Within the bounds of ``link``, so that there is a slope where nobody or everybody has had the event.
+        incidence = np.minimum(np.maximum(np.vecdot(share, leaving), SMALLEST_RISK), 1 - SMALLEST_RISK)
         leaving /= total
         drop = share.copy()
         drop[:, :-1] -= share[:, 1:]

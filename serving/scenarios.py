@@ -1,7 +1,7 @@
 """The same patient otherwise: plans that could be changed, and values that what is unknown could have.
 
-A scenario edits the patient's columns, and the edited columns go through the same ``build`` and the same model as the
-patient's own, all in one matrix: a what-if can never be computed in another way than the risk it is compared with.
+A scenario edits the patient's columns; what reads them is made again by the same derivations, and goes through the same
+model as the patient's own, all in one matrix: a what-if is never computed in another way than the risk beside it.
 """
 
 from __future__ import annotations

@@ -92,6 +92,16 @@ def test_the_gradient_is_the_derivative(eta: list[float]) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-8)
 
 
+@pytest.mark.parametrize("events", [3, 4])
+@pytest.mark.parametrize("everywhere", [-60.0, 60.0])
+def test_a_risk_that_rounds_to_0_or_1_still_has_a_finite_explanation(events: int, everywhere: float) -> None:
+    """NaN has no place in an answer."""
+    lengths = np.diff(GRID, prepend=0.0)
+    head = HazardHead(GRID, 1e-4 * np.ones((4, 1)) * lengths, np.ones(4), np.zeros((0, 4, len(GRID))), events=events)
+    eta = np.full((1, 4), everywhere)
+    assert np.isfinite(head.total(eta)).all() and np.isfinite(head.gradient(eta)).all()
+
+
 def test_horizons_at_once_are_horizons_one_by_one() -> None:
     rng = np.random.default_rng(11)
     increments = rng.uniform(0, 0.01, (5, 4, len(GRID)))

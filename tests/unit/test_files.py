@@ -120,6 +120,10 @@ def test_what_is_no_file_is_refused_and_left(tmp_path: Path) -> None:
     for place in (tmp_path / "pipe", tmp_path / "folder", Path("/dev/null")):
         with pytest.raises(UsageError, match="folder or a device"):
             write_whole(place, "text")
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(UsageError, match="leads back to itself"):
+        write_whole(tmp_path / "circle", "text")
+    (tmp_path / "circle").unlink()
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode) and Path("/dev/null").is_char_device()
     assert names(tmp_path) == ["folder", "pipe"]
 
