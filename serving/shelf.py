@@ -9,8 +9,10 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,9 @@ logger = logging.getLogger("cemrisk.serving")
 
 LOOK_EVERY_SECONDS = 0.5
 SWITCHES_EVERY_SECONDS = 0.25
+#: Until a bundle is read again that could not be: a handle or rights may have been missing, and without another look
+#: one worker of several would go on with other models than the rest.
+AGAIN_AFTER_SECONDS = 10.0
 #: Objects made, less those freed, before the collector looks for cycles: an answer makes some thousand and no cycle.
 GARBAGE_THRESHOLD = 20_000
 
@@ -44,6 +49,7 @@ class Shelf:
         self._loaded: Mapping[Outcome, Served] = {}
         self._refused: Mapping[Outcome, str] = {}
         self._seen: dict[Outcome, files.Stamp] = {}
+        self._again_at: dict[Outcome, float] = {}
         self._stamps: tuple[files.Stamp | None, ...] = ()
         self._stopped: Mapping[Outcome, Stop] = {}
         self._lock = threading.Lock()
@@ -102,7 +108,7 @@ class Shelf:
     def _load_promoted(self, home: Path) -> bool:
         changed = [outcome for outcome in OUTCOMES if self._has_changed(home, outcome)]
         fresh, refused = dict(self._loaded), dict(self._refused)
-        taken = [outcome for outcome in changed if _load_into(fresh, refused, home, outcome)]
+        taken = [outcome for outcome in changed if self._load_into(fresh, refused, home, outcome)]
         self._refused = refused
         if not taken:
             return False
@@ -121,16 +127,51 @@ class Shelf:
             threading.Thread(target=_follow, args=(look, home, seconds), name=look.__name__, daemon=True).start()
 
     def _has_changed(self, home: Path, outcome: Outcome) -> bool:
-        """Whether the pointer is another than at the last look; remembered before loading, so none is lost."""
+        """Whether the pointer is another than at the last look, or what it named could not be read then.
+
+        Remembered before loading, so that no change is lost.
+        """
         try:
             stamp = files.stamp(home / "released" / outcome / "current")
         except OSError:
             return False
         if stamp is None:
             return False
-        changed = self._seen.get(outcome) != stamp
+        changed = self._seen.get(outcome) != stamp or time.monotonic() >= self._again_at.get(outcome, inf)
         self._seen[outcome] = stamp
         return changed
+
+    def _load_into(
+        self, fresh: dict[Outcome, Served], refused: dict[Outcome, str], home: Path, outcome: Outcome
+    ) -> bool:
+        """Put the release in force into ``fresh``, or say in the log and in ``refused`` why not."""
+        before = refused.get(outcome)
+        self._again_at.pop(outcome, None)
+        kept = "the models before it stay in force" if outcome in fresh else "nothing is served of it"
+        try:
+            pointed = in_force(home, outcome)
+            if pointed is None:
+                return False
+            require_fit(home, outcome, pointed)
+            fresh[outcome] = Served.of(read_bundle(home, outcome, pointed))
+        except CemriskError as error:
+            refused[outcome] = f"{error}; {kept}"
+            self._look_again(outcome, error.__cause__)
+        except Exception as error:  # a bundle that is broken in a way nobody thought of must not end what is served
+            refused[outcome] = f"the released bundle cannot be loaded ({type(error).__name__}); {kept}"
+            self._look_again(outcome, error)
+        else:
+            refused.pop(outcome, None)
+            logger.info("%s: version %s is served", outcome, fresh[outcome].identity["version"])
+            return True
+        if refused[outcome] != before:
+            logger.error("%s: %s", outcome, refused[outcome])
+        return False
+
+    def _look_again(self, outcome: Outcome, why: BaseException | None) -> None:
+        """Soon, if what failed was the reading; a verdict stands until something else is promoted."""
+        if isinstance(why, OSError):
+            self._again_at[outcome] = time.monotonic() + AGAIN_AFTER_SECONDS
 
 
 def _follow(look: Callable[[Path], None], home: Path, every_seconds: float) -> None:
@@ -140,27 +181,6 @@ def _follow(look: Callable[[Path], None], home: Path, every_seconds: float) -> N
             look(home)
         except Exception as error:  # the thread must outlive whatever a file system comes up with
             logger.error("%s failed: %s", look.__name__, type(error).__name__)
-
-
-def _load_into(fresh: dict[Outcome, Served], refused: dict[Outcome, str], home: Path, outcome: Outcome) -> bool:
-    """Put the release in force into ``fresh``, or say in the log and in ``refused`` why not."""
-    kept = "the models before it stay in force" if outcome in fresh else "nothing is served of it"
-    try:
-        pointed = in_force(home, outcome)
-        if pointed is None:
-            return False
-        require_fit(home, outcome, pointed)
-        fresh[outcome] = Served.of(read_bundle(home, outcome, pointed))
-    except CemriskError as error:
-        refused[outcome] = f"{error}; {kept}"
-    except Exception as error:  # a bundle that is broken in a way nobody thought of must not end what is served
-        refused[outcome] = f"the released bundle cannot be loaded ({type(error).__name__}); {kept}"
-    else:
-        refused.pop(outcome, None)
-        logger.info("%s: version %s is served", outcome, fresh[outcome].identity["version"])
-        return True
-    logger.error("%s: %s", outcome, refused[outcome])
-    return False
 
 
 def _log_switched(before: Mapping[Outcome, Stop], after: Mapping[Outcome, Stop]) -> None:

@@ -96,6 +96,28 @@ def test_a_damaged_bundle_neither_ends_nor_blocks_what_is_served(own_home: Path)
     assert shelf.get()["leakage"] is before["leakage"] and shelf.get()["refracture"].identity["version"] == "44"
 
 
+def test_a_bundle_that_could_not_be_read_is_looked_at_again_a_damaged_one_is_not(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker without a free handle at the moment of a promotion must not stay behind the others for ever."""
+    monkeypatch.setattr("serving.shelf.AGAIN_AFTER_SECONDS", 0.0)
+    shelf = Shelf()
+    shelf.refresh(own_home)
+    described = own_home / "released" / "leakage" / _promote(own_home, "leakage", "boosted", "45") / "release.json"
+    described.rename(described.with_name("gone"))
+    assert not shelf.refresh(own_home) and not shelf.refresh(own_home)
+    assert len([one for one in caplog.records if one.levelname == "ERROR"]) == 1
+    assert set(shelf.status()["refused"]) == {"leakage"}
+    described.with_name("gone").rename(described)
+    assert shelf.refresh(own_home) and shelf.get()["leakage"].identity["version"] == "45"
+    assert not shelf.refresh(own_home) and shelf.status()["refused"] == {}
+    _damage(own_home, "leakage", _promote(own_home, "leakage", "boosted", "46"))
+    asked: list[Outcome] = []
+    assert not shelf.refresh(own_home)
+    monkeypatch.setattr("serving.shelf.require_fit", lambda _, outcome, __: asked.append(outcome))
+    assert not shelf.refresh(own_home) and asked == []
+
+
 def test_half_of_what_is_in_force_is_not_served_at_the_start_and_a_promotion_mends_it(own_home: Path) -> None:
     good = _promote(own_home, "leakage", "boosted", "45")
     _damage(own_home, "leakage", good)
