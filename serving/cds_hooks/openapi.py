@@ -32,6 +32,7 @@ EXAMPLE: Json = {
     "prefetch": _prefetch(),
 }
 
+_DRAFTS: Json = {"properties": {"draftOrders": {"type": "object"}}, "required": ["draftOrders"]}
 _CALL: Json = {
     "type": "object",
     "properties": {
@@ -39,17 +40,16 @@ _CALL: Json = {
         "hookInstance": {"type": "string", "pattern": UUID},
         "context": {
             "type": "object",
-            "properties": {
-                "patientId": {"type": "string", "pattern": r"^[A-Za-z0-9\-.]{1,64}$"},
-                "draftOrders": {"type": "object"},
-            },
+            "properties": {"patientId": {"type": "string", "pattern": r"^[A-Za-z0-9\-.]{1,64}$"}},
             "required": ["patientId"],
         },
         "prefetch": {"type": ["object", "null"], "properties": dict.fromkeys(("patient", "orders"), _RESOURCE)},
     },
     "required": ["hook", "hookInstance", "context"],
     "if": {"properties": {"hook": {"const": "order-sign"}}},
-    "then": {"properties": {"context": {"required": ["draftOrders"]}}},
+    "then": {
+        "properties": {"context": {"properties": {"draftOrders": {"type": "object"}}, "required": ["draftOrders"]}}
+    },
 }
 _FEEDBACK: Json = {
     "type": "object",

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 import cemrisk
 from features.build import Outcome
@@ -23,6 +24,7 @@ from serving.cds_hooks import feedback
 from serving.cds_hooks.cards import LONGEST_SUMMARY, REASONS, cards
 from serving.cds_hooks.clients import FILE, Ehr
 from serving.cds_hooks.discovery import HOOKS, SERVICE
+from serving.cds_hooks.openapi import SCHEMAS
 from serving.fhir.reading import items_of
 from serving.query_log import LogSettings, QueryLog
 from serving.served import Served
@@ -231,6 +233,16 @@ def test_calls_that_are_none(client: Client, change: dict[str, Any], pointer: st
     found = client.post(PATH, json=view(*resources_of(QUESTION)) | change)
     assert found.status_code == 422 and found.headers["content-type"] == "application/problem+json"
     assert pointer in {fault["pointer"] for fault in found.json()["errors"]}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("drafts", [{}, [None], "one", None])
+def test_the_document_types_drafts_only_where_they_are_read(client: Client, hook: str, drafts: Any) -> None:
+    call = view(*resources_of(QUESTION), hook=hook)
+    call["context"]["draftOrders"] = drafts
+    accepted = client.post(PATH, json=call).status_code == 200
+    assert accepted == (hook == "patient-view" or drafts == {})
+    assert Draft202012Validator(SCHEMAS["CdsCall"]).is_valid(call) == accepted
 
 
 def test_what_an_ehr_adds_is_passed_over(client: Client) -> None:
