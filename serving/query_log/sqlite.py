@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import LogDamaged, LogUnavailable
+from features.files import sync
 from serving.query_log.anchor import Commit
 from serving.query_log.chain import Head
 from serving.query_log.entry import Entry
@@ -66,6 +67,7 @@ class SqliteStore:
                 self._connection.execute(statement)
             meta = {"version": VERSION, "log_id": secrets.token_hex(LOG_ID_BYTES), "public_key": public_key.hex()}
             self._connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", meta.items())
+        sync(path.parent.parent)  # SQLite sees to the name of its file, not to that of the folder it lies in
 
     def append(self, entries: Sequence[Entry], keys: LogKeys) -> Commit:
         try:

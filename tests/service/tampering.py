@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from serving.query_log import LogSettings
 from serving.query_log.chain import Head, following
+from serving.query_log.store import LOG_ID_BYTES
 
 Database = sqlite3.Connection
 Tampering = Callable[[random.Random, Database, LogSettings], bool]
@@ -145,6 +146,14 @@ def cut_beginning(rng: random.Random, database: Database, place: LogSettings) ->
     return True
 
 
+def begin_anew(rng: random.Random, database: Database, place: LogSettings) -> bool:
+    """As if there had never been a log: what is written from then on is a chain without a fault."""
+    database.execute("DELETE FROM entries")
+    database.execute("DELETE FROM inputs")
+    database.execute("UPDATE meta SET value = ? WHERE name = 'log_id'", (rng.randbytes(LOG_ID_BYTES).hex(),))
+    return True
+
+
 def swap(rng: random.Random, database: Database, place: LogSettings) -> bool:
     if len(_seqs(database)) < 2:
         return False
@@ -227,6 +236,7 @@ TAMPERINGS: tuple[Tampering, ...] = (
     delete_and_close_the_gap,
     cut_tail,
     cut_beginning,
+    begin_anew,
     swap,
     repeat,
     append_forged,
