@@ -1,18 +1,21 @@
-"""The pictures of README and docs that show a training, made again on today's code.
+"""The pictures of README and docs, made again on today's code.
 
     python -m benchmarks.pictures [--patients 3000] [--home FOLDER] [--out docs/images]
+    python -m benchmarks.pictures --page http://127.0.0.1:3000      # after make demo, beside make serve
 
 Simulates, trains leakage and refracture with every learner into FOLDER, unless it was done there before, and writes
 ``training.png`` (what the terminal shows), ``mlflow.png`` (the runs of leakage side by side in the MLflow UI),
 ``report.png`` (the performance part of a report), ``compare.png`` and ``nomogram_*.png`` (the small models of
-tests/fitted.py). The page's own pictures come from tests/browser/test_page.py. Needs Chromium; look at each picture
-before it is committed.
+tests/fitted.py). With ``--page`` it draws instead ``page*.png``, the page of a service that runs, with its example:
+they agree with the sample answer of README if the service answers with the release of ``make demo``. Needs Chromium;
+look at each picture before it is committed.
 """
 
 from __future__ import annotations
 
 import argparse
 import html
+import io
 import json
 import os
 import socket
@@ -26,6 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 import models
@@ -55,7 +59,12 @@ def main() -> None:
         "--home", type=Path, metavar="FOLDER", help="where the training is kept; by default thrown away"
     )
     parser.add_argument("--out", type=Path, default=Path("docs/images"), metavar="FOLDER", help="(docs/images)")
+    parser.add_argument("--page", metavar="URL", help="draw only the page of the service that runs there")
     given = parser.parse_args()
+    if given.page:
+        with chromium.launched() as browser:
+            page_of_service(browser, given.page.rstrip("/"), given.out)
+        return
     with tempfile.TemporaryDirectory(prefix="cemrisk-pictures-") as folder:
         home = (given.home or Path(folder)).resolve()
         said = trained(home, given.patients)
@@ -118,6 +127,35 @@ def pages(browser: Browser, home: Path, out: Path) -> None:
     page.screenshot(path=out / "report.png")
     page.goto(compare.as_uri())
     page.screenshot(path=out / "compare.png", full_page=True)
+
+
+def page_of_service(browser: Browser, url: str, out: Path) -> None:
+    """The example on a desktop, in Chinese, on a phone with another plan, and on paper (A4, 87 dots per inch)."""
+    for name, language, size in (("page", "en", (1280, 1500)), ("page_zh", "zh", (1280, 1500))):
+        few_colours(answered(browser, url, language, size).screenshot(), out / f"{name}.png")
+    phone = answered(browser, url, "en", (390, 1750))
+    phone.locator("#plan-procedure").select_option("PKP")
+    phone.locator("#plan-shown").wait_for()
+    phone.wait_for_timeout(1_000)  # the answer follows the last move
+    phone.evaluate("document.querySelector('#result').scrollIntoView()")
+    few_colours(phone.screenshot(), out / "page_phone.png")
+    paper = answered(browser, url, "en", (720, 990))
+    paper.emulate_media(media="print")
+    paper.evaluate("document.body.style.padding = '12px'")  # in the place of the margin that a printer leaves
+    few_colours(paper.screenshot(), out / "page_print.png")
+
+
+def answered(browser: Browser, url: str, language: str, size: tuple[int, int]) -> Page:
+    """The page with the answer for the worked example, in a window of ``size`` pixels."""
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]}, locale="en-GB")
+    page.goto(f"{url}/?lang={language}#example")
+    page.locator('[data-card="refracture"]').wait_for()
+    return page
+
+
+def few_colours(png: bytes, path: Path) -> None:
+    """The picture with 256 colours: a third of the bytes, and text reads the same."""
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(256).save(path, optimize=True)
 
 
 def mlflow(browser: Browser, home: Path, path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from features.dictionary import VARIABLES, Moment
 from features.errors import Finding
 from features.rules import EXPORT_RULES, PATIENT_RULES, RULES, Record
+from features.variable import OR_EMPTY
 
 REQUIRED_IN_EXPORT = ("patient_id", "level")
 REQUIRED_IN_QUESTION = ("age_years", "sex", "level")
@@ -36,7 +37,8 @@ def judge_record(
     ``unreadable`` names variables that had a value which could not be read: rules that look at them are left out, since
     the value is not unknown.
     """
-    findings = _required(record, REQUIRED_IN_EXPORT if moment is None else REQUIRED_IN_QUESTION, unreadable)
+    required = REQUIRED_IN_EXPORT if moment is None else REQUIRED_IN_QUESTION
+    findings = _required(record, required, unreadable)
     latest = Moment.FOLLOW_UP if moment is None else max(moment, Moment.PLANNED)
     for name, value in record.items():
         if value is None:
@@ -49,7 +51,7 @@ def judge_record(
         elif variable.known_at > latest:
             findings.append(Finding("known_later", name, f"{name}: {_LATER[latest]}"))
         elif (found := variable.judge(value)) is not None:
-            findings.append(found)
+            findings.append(_without_empty(found) if name in required else found)
     for rule in RULES:
         found = rule.judge(record)
         if found is not None and not (unreadable and unreadable.intersection(rule.variables)):
@@ -70,6 +72,11 @@ def judge_export(records: Sequence[Record]) -> list[Finding]:
 def at_row(findings: Iterable[Finding], row: int) -> list[Finding]:
     """The same findings, said of the row at this position."""
     return [replace(found, row=row) for found in findings]
+
+
+def _without_empty(found: Finding) -> Finding:
+    """What is required cannot be left empty."""
+    return replace(found, detail=found.detail.removesuffix(OR_EMPTY))
 
 
 def _required(record: Record, names: Sequence[str], unreadable: frozenset[str]) -> list[Finding]:

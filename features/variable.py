@@ -28,6 +28,8 @@ class Moment(IntEnum):
     FOLLOW_UP = 4
 
 
+#: The way out of a choice that there is not; nobody may take it where a value is required.
+OR_EMPTY = "; leave it empty if unknown"
 #: unit -> (factor, what the value then probably was): the slips of unit that real exports show; of a sign, a question.
 UNIT_SLIPS: dict[str, tuple[tuple[float, str], ...]] = {
     "mm": ((10.0, "centimetres"),),
@@ -132,12 +134,12 @@ class Variable:
         return ""
 
     def _unknown_choice(self) -> Finding:
-        return self._finding("unknown_choice", f"expected one of {', '.join(self.choices)}; leave it empty if unknown")
+        return self._finding("unknown_choice", f"expected one of {', '.join(self.choices)}{OR_EMPTY}")
 
     def _judge_set(self, value: Value) -> Finding | None:
         assert isinstance(value, frozenset)
         if not value:
-            return self._finding("no_choice", "an empty set says nothing; leave it empty if unknown")
+            return self._finding("no_choice", f"an empty set says nothing{OR_EMPTY}")
         return None if value <= self._choices else self._unknown_choice()
 
     def _judge_date(self, value: Value) -> Finding | None:

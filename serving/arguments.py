@@ -34,7 +34,7 @@ LOG_VERBS = {
     "affected": (
         "List the answers in which a model had a say",
         "cemrisk log affected --model 41f6aca2be0c",
-        "Its sha256, or the first digits of it, as cemrisk compare and /v1/models show it.",
+        "Its sha256, or the first digits of it, as /v1/models shows it.",
     ),
     "feedback": (
         "Show what became of the cards in an EHR: accepted or overridden, and why",
@@ -88,14 +88,14 @@ def keys(parser: ArgumentParser) -> None:
 
 def stop(parser: ArgumentParser) -> None:
     """``cemrisk stop``"""
-    parser.add_argument("outcome", metavar="OUTCOME", help="leakage or refracture")
+    parser.add_argument("outcome", metavar="OUTCOME", help="leakage, refracture or refracture-postop")
     parser.add_argument("--why", required=True, metavar="TEXT", help="shown to whoever asks; no patient's data")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def resume(parser: ArgumentParser) -> None:
     """``cemrisk resume``"""
-    parser.add_argument("outcome", metavar="OUTCOME", help="leakage or refracture")
+    parser.add_argument("outcome", metavar="OUTCOME", help="leakage, refracture or refracture-postop")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 

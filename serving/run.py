@@ -27,6 +27,7 @@ from serving.takeover import Orphans
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 3000
+HIGHEST_PORT = 65535
 #: How many clients may stand in the queue of the socket.
 BACKLOG = 2048
 #: How long a port may still be taken: a service that was just killed needs a moment to let go of it or hand it over.
@@ -134,16 +135,18 @@ class PortTaken(UsageError):
 
 def bound(address: str, port: int) -> socket.socket:
     """A socket that listens there. Raises ``UsageError`` if it cannot, ``PortTaken`` if it could later."""
+    if not 0 <= port <= HIGHEST_PORT:
+        raise UsageError(f"there is no port {port}: name one from 1 to {HIGHEST_PORT}")
     found = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((address, port))
         found.listen(BACKLOG)
         return found
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         found.close()
-        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        text = f"port {port} of {address} cannot be bound: something listens there, or it is not allowed"
+        taken = error.errno == errno.EADDRINUSE
+        text = f"port {port} of {address} cannot be bound: something listens there, or it is not allowed; name another"
         raise (PortTaken if taken else UsageError)(text) from None
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from features.ct.limits import Limits, refuse
 from features.ct.sandbox import opened
 from features.ct.segment import NO_WEIGHTS
-from features.errors import DependencyMissing
+from features.errors import DependencyMissing, UsageError
 
 _HOW = (
     "Supply labels with --labels (NIfTI or DICOM-SEG, made by TotalSegmentator, VerSe or by hand), or install the "
@@ -34,8 +34,10 @@ def make_labels(image: Path, folder: Path, limits: Limits | None = None) -> Path
     """A label map of the thoracic and lumbar vertebrae of ``image``, made in ``folder``, on the processor.
 
     Raises ``DependencyMissing`` where the package or its weights are missing, ``ImageRejected`` where the image cannot
-    be read or the segmentation fails.
+    be read or the segmentation fails, ``UsageError`` where there is none.
     """
+    if not image.exists():
+        raise UsageError(f"there is no file or folder {image}: give the path of the scan")
     if importlib.util.find_spec("totalsegmentator") is None:
         raise DependencyMissing(f"No labels were given and TotalSegmentator is not installed. {_HOW}")
     decoded, labels = folder / "decoded.nii", folder / "labels.nii.gz"

@@ -87,11 +87,12 @@ export function contributions(words, explanation) {
     const up = entry.contribution > 0, hardly = Math.abs(entry.contribution) < 0.01; // as the service words it
     const width = (50 * Math.abs(entry.contribution)) / largest;
     const effect = words.say(hardly ? "hardly" : up ? "raises" : "lowers");
+    const size = Math.abs(entry.contribution).toFixed(2), sign = Number(size) === 0 ? "" : up ? "+" : "−";
     return element("li", {}, element("span", {}, words.reason(entry)),
       strip(shape("line", { x1: 50, x2: 50, y1: 0, y2: 12, class: "zero", "vector-effect": "non-scaling-stroke" }),
         shape("rect", { x: up ? 50 : 50 - width, y: 1, width: Math.max(width, 0.5), height: 10, class: up ? "raises" : "lowers" })),
       element("b", {}, element("span", { class: "unseen" }, `${effect} `),
-        `${hardly ? "" : up ? "▲" : "▼"} ${up ? "+" : "−"}${Math.abs(entry.contribution).toFixed(2)}`));
+        `${hardly ? "" : up ? "▲" : "▼"} ${sign}${size}`));
   }));
 }
 

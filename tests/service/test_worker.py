@@ -182,5 +182,7 @@ def test_a_port_that_is_taken_is_said_so(service: Running, tmp_path: Path) -> No
     taken = int(service.url.rpartition(":")[2])
     with pytest.raises(UsageError, match="cannot be bound"):
         serve_forever(tmp_path, {}, port=taken)
+    with pytest.raises(UsageError, match="1 to 65535"):
+        serve_forever(tmp_path, {}, port=99_999)
     with pytest.raises(UsageError, match="workers"):
         serve_forever(tmp_path, {}, port=free_port(), workers=0)

@@ -148,6 +148,17 @@ def test_rows_of_one_operation_must_agree_on_the_patient():
     }
 
 
+@pytest.mark.parametrize("name", ["sex", "level"])
+def test_what_a_question_needs_is_not_said_to_be_left_empty(name):
+    said = [found.detail for found in judge_record(PLAIN | {name: "x"}, Moment.PREOP) if found.code == "unknown_choice"]
+    assert len(said) == 1 and "expected one of" in said[0] and "empty" not in said[0]
+
+
+def test_what_may_be_unknown_is_said_so():
+    (found,) = judge_record(PLAIN | {"smoking": "x"})
+    assert found.detail.endswith("leave it empty if unknown")
+
+
 def test_number_of_vertebrae():
     levels = ["T10", "T11", "T12", "L1", "L2", "L3", "L4"]
     rows = [PLAIN | {"level": level} for level in levels]

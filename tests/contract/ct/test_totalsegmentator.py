@@ -84,6 +84,13 @@ def test_absent_it_is_said_how_to_supply_labels(tmp_path: Path, capsys: pytest.C
     assert "--labels" in said.err and said.out == ""
 
 
+def test_a_scan_that_is_not_there_is_said_before_anything_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cemrisk.main(["ct", str(tmp_path / "no.nii.gz")]) == 2
+    assert "there is no file or folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", [WEIGHTS[0], WEIGHTS[-1]])
 def test_without_one_of_its_weights_nothing_is_fetched(
     home: Path, number: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
