@@ -7,6 +7,7 @@ The time runs from the last byte of the headers to the first byte of the refusal
 
 from __future__ import annotations
 
+import argparse
 import platform
 import sys
 import tempfile
@@ -33,6 +34,8 @@ class Row:
 
 def main() -> int:
     """Print a table; exit code 1 if one of them took longer than the limit or was answered otherwise."""
+    helped = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=helped).parse_args()
     with tempfile.TemporaryDirectory() as name:
         home = Path(name) / "home"
         release_all(home)
