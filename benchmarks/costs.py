@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
+from collections.abc import Iterable
 from pathlib import Path
+
+from tests.service.process import lives
+
+#: For processes to end after the one that started them.
+END_WITHIN_SECONDS = 10.0
 
 
 def tree(pid: int) -> list[int]:
@@ -33,3 +40,12 @@ def cpu_seconds(pid: int) -> float:
 def handles(pid: int) -> int:
     """Open files, sockets and pipes."""
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def require_gone(pids: Iterable[int]) -> None:
+    """Raise ``RuntimeError`` if one of these processes outlives the service that was told to stop."""
+    left, until = set(pids), time.monotonic() + END_WITHIN_SECONDS
+    while left := {pid for pid in left if lives(pid)}:
+        if time.monotonic() > until:
+            raise RuntimeError(f"the service has ended, but not {len(left)} of its processes: {sorted(left)}")
+        time.sleep(0.05)

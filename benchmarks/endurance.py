@@ -4,8 +4,9 @@
 
 Clients ask on kept connections and on new ones, questions that differ. After each twentieth of the answers, with the
 clients paused, the workers' memory and handles are noted; the first note comes after the first twentieth, since
-allocators and caches fill before. At the end every answer must be in the log and the whole log must verify. Writes
-benchmarks/results/endurance.md unless fewer answers than by default are asked for.
+allocators and caches fill before. At the end every answer must be in the log, the whole log must verify, and no process
+of the service may be left. Takes about twenty minutes on two cores. Writes benchmarks/results/endurance.md unless fewer
+answers than by default are asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import http.client
 import json
 import os
 import platform
-import shutil
 import sys
 import tempfile
 import threading
@@ -25,7 +25,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.costs import handles, memory_mb
+from benchmarks.costs import handles, memory_mb, require_gone, tree
+from benchmarks.released import add_option, release_into
 from serving import keys
 from serving.policy import Role
 from serving.query_log import LogSettings
@@ -33,7 +34,6 @@ from serving.query_log.keys import read_keys
 from tests.service import logged
 from tests.service.load import QUESTIONS
 from tests.service.process import Running, running
-from tests.service.released import release_all
 
 RESULTS = Path(__file__).parent / "results" / "endurance.md"
 ANSWERS, WORKERS, NOTES, CLIENTS = 200_000, 2, 20, 4
@@ -65,9 +65,11 @@ def endure(home: Path, folder: Path, answers: int, workers: int, notes: int = NO
         for number in range(1, notes + 1):
             _ask(service.url, key, answers // notes)
             found.append(_note(service, home, number * (answers // notes), time.monotonic() - begun))
-            print(found[-1], file=sys.stderr)
+            print(_said(found[-1], answers), file=sys.stderr)
+        family = tree(service.process.pid)
         if service.stop():
             raise RuntimeError("the service did not end as asked")
+        require_gone(family)
     place = LogSettings.of(home, {})
     verdict = logged.verdict(place, read_keys(place.key))
     if verdict.faults or verdict.records != found[-1].answers:
@@ -126,6 +128,10 @@ def _note(service: Running, home: Path, answers: int, seconds: float) -> Note:
     return Note(answers, seconds, round(memory, 1), sum(map(handles, workers)), round(size, 1))
 
 
+def _said(note: Note, answers: int) -> str:
+    return f"{note.answers:,} of {answers:,} answers, {note.seconds:.0f} s: {note.memory_mb} MB, {note.handles} handles"
+
+
 def growth(notes: list[Note]) -> tuple[float, int]:
     """Memory in MB and handles, the mean of the last quarter less that of the first quarter of the notes."""
     quarter = max(1, len(notes) // 4)
@@ -139,15 +145,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--answers", type=int, default=ANSWERS, metavar="N", help=f"how many ({ANSWERS})")
     parser.add_argument("--workers", type=int, default=WORKERS, metavar="N", help=f"of the service ({WORKERS})")
-    parser.add_argument("--released", type=Path, metavar="DIR", help="a home with models, instead of fitting some")
+    add_option(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if arguments.released:
-            shutil.copytree(arguments.released / "released", folder / "home" / "released")
-        else:
-            print("fitting …", file=sys.stderr)
-            release_all(folder / "home")
+        release_into(folder / "home", arguments.released)
         notes = endure(folder / "home", folder, arguments.answers, arguments.workers)
     table = _table(notes, arguments.workers)
     print(table)

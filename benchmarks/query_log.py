@@ -3,9 +3,9 @@
     python -m benchmarks.query_log [--released DIR] [--rounds 3] [--seconds 2]
 
 Needs wrk. Both applications run under plain uvicorn, one after the other in interleaved rounds, with the load generator
-on the same cores. Then one, two and four processes append to one chain as fast as they can, with one record in a commit
-and with sixteen. Writes benchmarks/results/query_log.md
-unless it was asked for less than by default.
+on the same cores. Before that one, two and four processes append to one chain as fast as they can, with one record in a
+commit and with sixteen. Takes about two minutes on two cores. Writes benchmarks/results/query_log.md unless it was
+asked for less than by default.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import contextlib
 import json
 import multiprocessing
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+from benchmarks.released import add_option, release_into
 from benchmarks.wrk import requests, require_wrk
 from serving.ask import free_port
 from serving.query_log import LogSettings, QueryLog
@@ -43,29 +43,23 @@ WAIT_SECONDS = 120
 
 def main() -> None:
     """Measure, print, write."""
-    # Not above: the processes that append import this module too, and these take seconds.
-    from tests.service.questions import EXAMPLE
-    from tests.service.released import release_all
+    from tests.service.questions import EXAMPLE  # not above: the processes that append import this module too
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--released", type=Path, metavar="DIR", help="a home with models, instead of fitting some")
+    add_option(parser)
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"with and without the log ({ROUNDS})")
     parser.add_argument("--seconds", type=int, default=SECONDS, metavar="S", help=f"of each measurement ({SECONDS})")
     arguments = parser.parse_args()
     require_wrk()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if arguments.released:
-            shutil.copytree(arguments.released / "released", folder / "home" / "released")
-        else:
-            print("fitting …", file=sys.stderr)
-            release_all(folder / "home")
+        release_into(folder / "home", arguments.released)
         (folder / "question.json").write_text(json.dumps(EXAMPLE))
         chains = [(count, size, *_appended(folder, count, size)) for size in SIZES for count in WRITERS]
-        rounds = [
-            {mode: _measured(folder, mode, arguments.seconds) for mode in ("with", "without")}
-            for _ in range(arguments.rounds)
-        ]
+        rounds = []
+        for number in range(1, arguments.rounds + 1):
+            print(f"round {number} of {arguments.rounds} …", file=sys.stderr)
+            rounds.append({mode: _measured(folder, mode, arguments.seconds) for mode in ("with", "without")})
     table = _table(rounds, chains)
     if arguments.rounds >= ROUNDS and arguments.seconds >= SECONDS:
         RESULTS.write_text(table)
@@ -113,6 +107,7 @@ def _served(home: Path, mode: str) -> Iterator[str]:
 
 def _appended(folder: Path, count: int, size: int) -> tuple[float, int]:
     """Records a second in one chain by so many processes; raises if the chain is not whole afterwards."""
+    print(f"{count} writing one chain, {size} records in a commit …", file=sys.stderr)
     place = logged.settings(folder / f"chain-{count}-{size}")
     ensure_keys(place.key)
     context = multiprocessing.get_context("spawn")

@@ -4,8 +4,8 @@
 
 Needs wrk. cemrisk runs as `cemrisk serve`, with access keys and the durable log, the others as `bentoml serve` runs
 them. They run one after another, one worker each if nothing else is said, in rounds, so that what else the machine does
-falls on all of them; the load generator shares the same cores. Prints tables, and writes
-benchmarks/results/serving.json unless it was asked for less than by default.
+falls on all of them; the load generator shares the same cores. Takes about six minutes on two cores. Prints tables, and
+writes benchmarks/results/serving.json unless it was asked for less than by default.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.costs import cpu_seconds, memory_mb, tree
+from benchmarks.costs import cpu_seconds, memory_mb, require_gone, tree
 from benchmarks.plain_models import fit_plain
 from benchmarks.wrk import requests, require_wrk
 from features.build import build
@@ -66,7 +66,10 @@ def main() -> None:
         folder = Path(place)
         bodies = _prepare(folder)
         _, key = keys.create(folder / "home", "benchmark", [Role.ASK])
-        measured = [_round(folder, bodies, key, arguments.seconds) for _ in range(arguments.rounds)]
+        measured = []
+        for number in range(1, arguments.rounds + 1):
+            print(f"round {number} of {arguments.rounds}", file=sys.stderr)
+            measured.append(_round(folder, bodies, key, arguments.seconds))
     found = {
         name: {part: _median([one[name][part] for one in measured]) for part in measured[0][name]} for name in SERVICES
     }
@@ -107,7 +110,8 @@ def _round(folder: Path, bodies: dict[str, Path], key: str, seconds: int) -> dic
             # Depends on what else the machine does far less than the requests per second do.
             spent = found[name]["cost"]["cpu_seconds"] - before
             found[name]["cost"]["cpu_ms_each"] = 1000 * spent / sum(each["requests"] for each in one.values())
-        print(name, found[name], file=sys.stderr)
+        rates = ", ".join(f"{one[c]['requests_per_second']:.0f} at {c}" for c in one)
+        print(f"  {name}: requests a second {rates} connections", file=sys.stderr)
     return found
 
 
@@ -143,8 +147,10 @@ def _served(command: tuple[str, ...], folder: Path) -> Iterator[tuple[str, Calla
 
         yield f"http://127.0.0.1:{PORT}", cost
     finally:
+        family = tree(process.pid)
         process.terminate()
         process.wait(timeout=30)
+        require_gone(family)
 
 
 def _wait(url: str) -> None:
