@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -47,6 +47,7 @@ _OUTCOME_COLUMNS: dict[Outcome, tuple[str, ...]] = {
 }
 #: Said at each step: what is being done, and how much of how much.
 Progress = Callable[[str, int, int], None]
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,19 +188,17 @@ def _train_outcome(
         prior=prior,
         resamples=job.bootstrap,
     )
-    versions, flow = [], flow_of(export)
-    for place, result in enumerate(results):
-        progress(f"logging {outcome}", place, len(results))
-        versions.append(_log(job, store, people, result, flow, training_id, digest))
-    progress(f"logging {outcome}", len(results), len(results))
+    flow = flow_of(export)
+    versions = [
+        _log(job, store, people, result, flow, training_id, digest)
+        for result in _told(results, f"logging {outcome}", progress)
+    ]
     best = best_candidate(versions)
     store.set_alias(outcome, "challenger", best.version if best else None)
     # Read again, now that the alias is set.
     ours = [version for version in store.versions(outcome) if version.training_id == training_id]
-    for place, version in enumerate(ours):
-        progress(f"reporting {outcome}", place, len(ours))
+    for version in _told(ours, f"reporting {outcome}", progress):
         store.attach(version, report.NAME, report.text(store, version))
-    progress(f"reporting {outcome}", len(ours), len(ours))
     return Trained(
         outcome,
         training_id,
@@ -211,6 +210,14 @@ def _train_outcome(
         # By number, not by alias: a training that ended meanwhile may have taken the alias.
         next((version for version in ours if best is not None and version.version == best.version), None),
     )
+
+
+def _told(items: Sequence[_Item], what: str, progress: Progress) -> Iterator[_Item]:
+    """Each of the items, said before each and after the last."""
+    for place, item in enumerate(items):
+        progress(what, place, len(items))
+        yield item
+    progress(what, len(items), len(items))
 
 
 def _log(

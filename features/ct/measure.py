@@ -117,15 +117,7 @@ def measure_one(
     if not frame.has_arch:
         warned.append(("no_arch", "The label holds no arch: front and back were taken from the scanner's axes."))
     body = separate(label, frame)
-    plates = label_plates(body)
-    if coarse(body, part):
-        refined = refine_plates(body, plates, part)
-        plates = (refined[0].plate, refined[1].plate)
-        unsure = [name for name, one in zip(("upper", "lower"), refined, strict=True) if not one.sure]
-        if unsure:
-            where = " and the ".join(unsure)
-            detail = f"The scan does not say for sure where the {where} endplate lies: the label's was kept."
-            warned.append(("endplate_unsure", detail))
+    plates = _plates(body, part, warned)
     index, local = _body_voxels(label, body)
     whole = not _cut(scan, labels.volume, label, index) and not _padded(part, body)
     density = measure_density(body, part)
@@ -146,6 +138,20 @@ def measure_one(
         coarsest_mm=max(float(part.spacing_mm.max()), slice_mm),
         warnings=tuple(warned),
     )
+
+
+def _plates(body: Body, part: Volume, warned: list[tuple[str, str]]) -> tuple[Plate, Plate]:
+    """Upper and lower endplate: the label's, placed by the grey values if either is coarse."""
+    plates = label_plates(body)
+    if not coarse(body, part):
+        return plates
+    refined = refine_plates(body, plates, part)
+    unsure = [name for name, one in zip(("upper", "lower"), refined, strict=True) if not one.sure]
+    if unsure:
+        where = " and the ".join(unsure)
+        detail = f"The scan does not say for sure where the {where} endplate lies: the label's was kept."
+        warned.append(("endplate_unsure", detail))
+    return refined[0].plate, refined[1].plate
 
 
 def _shell(body: Body, part: Volume, trabecular: float, slice_mm: float) -> Shell:

@@ -90,15 +90,20 @@ def report_facts(source: Source, now: str) -> dict[str, Any]:
         "competing": _competing(source),
         "model": _model(source),
         "examples": made_up(source.model, source.characteristics),
-        "prior": [
-            (PARTS.get(part, part), names.get(column, column), one["mean"], one["sd"], one["from"])
-            for part, effects in card.prior.get("effects", {}).items()
-            for column, one in effects.items()
-        ],
+        "prior": _prior(card.prior, names),
         "versions": _versions(source),
         "validation": validation,
         "tripod": tripod.answers(validation["computed"]),
     }
+
+
+def _prior(prior: Mapping[str, Any], names: Mapping[str, str]) -> list[tuple[str, str, float, float, str]]:
+    """Each published effect that the model started from: part, predictor, mean, SD, source."""
+    return [
+        (PARTS.get(part, part), names.get(column, column), one["mean"], one["sd"], one["from"])
+        for part, effects in prior.get("effects", {}).items()
+        for column, one in effects.items()
+    ]
 
 
 def _release(size: Mapping[str, Any]) -> str:
