@@ -1,6 +1,6 @@
 """schemathesis on the live OpenAPI document with all checks and authentication: at least 20,000 cases.
 
-    python -m benchmarks.fuzz > benchmarks/results/fuzz.md        # 10 minutes on two cores
+    python -m benchmarks.fuzz > benchmarks/results/fuzz.md        # a quarter of an hour on two cores
 
 Twice: with a key that asks, on everything; with a key that administers, on the off switch alone, since a model that the
 first run had stopped would answer 503. The release is a small one, made here, with all outcomes. Standard error says
