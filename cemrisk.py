@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from features import VERSION
 from features import arguments as features_arguments
 from features.ct import arguments as ct_arguments
 from features.errors import FAILURES, CemriskError, InputRejected
@@ -70,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"exit codes:\n{exit_code_table()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"cemrisk {VERSION}")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for verb in VERBS:
         one = verbs.add_parser(

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 
+from features import VERSION
 from features.build import Outcome
 from features.errors import CemriskError, NotReady
 from serving import administer, answering, openapi, switch, web
@@ -41,7 +42,6 @@ from serving.strict_json import BATCH_LIMIT_BYTES, BODY_LIMIT_BYTES, MEDIA_TYPE
 
 Provider = Callable[[], Mapping[Outcome, Served]]
 
-VERSION = "0.1.0"
 KNOWN_OUTCOMES = ("leakage", "refracture", "refracture-postop")
 
 

@@ -26,7 +26,8 @@ from bentoml._internal.log import configure_server_logging
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from serving.app import VERSION, create_app
+from features import VERSION
+from serving.app import create_app
 from serving.cds_hooks.clients import Ehr
 from serving.cds_hooks.tokens import Tokens
 from serving.door import Door

@@ -70,7 +70,8 @@ def calibration_panel(axes: Axes, models: Mapping[str, Evaluated]) -> None:
     curves = [one["calibration"] for one in models.values()]
     above = sum(float(np.nansum(floats(curve["observed"]) - floats(curve["predicted"]))) for curve in curves) > 0
     free: Literal["lower right", "upper left"] = "lower right" if above else "upper left"
-    axes.legend(loc=free, frameon=True, edgecolor="none", framealpha=0.85, fontsize=8.5)
+    foot = _RUG / (1 + _RUG) if len(models) == 1 else 0.0  # what the bars below zero take of the height
+    axes.legend(loc=free, bbox_to_anchor=(0, foot, 1, 1 - foot), edgecolor="none", framealpha=0.85, fontsize=8.5)
 
 
 def _rug(axes: Axes, histogram: Mapping[str, Any], limit: float) -> None:
