@@ -182,6 +182,20 @@ function open(control) {
   if (more) more.open = true;
 }
 
+const MARK = /[.,，．。]/g; // the full-width ones are those of a Chinese keyboard
+
+/**
+ * Before text goes into a number field: a comma becomes a point, which is read in every language. A browser drops what its
+ * own language does not have in numbers, and 4,5 would be asked as 45. Of 1.234,5 nothing is taken rather than another number.
+ */
+export function pointForComma(event) {
+  const field = event.target, text = event.data ?? event.dataTransfer?.getData("text/plain") ?? "";
+  if (field.type !== "number" || !event.cancelable || !/[,，．。]/.test(text)) return;
+  event.preventDefault();
+  field.focus(); // where text is dropped need not be where was typed
+  if (text.match(MARK).length === 1) document.execCommand("insertText", false, text.replace(MARK, "."));
+}
+
 function valueOf(control) {
   const kind = control.dataset.kind;
   if (kind === "multi") {

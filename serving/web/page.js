@@ -1,7 +1,7 @@
 // The page: asks the service and shows what it says. Nothing is stored but an access key, for as long as the tab is open.
 
 import { at, element } from "/static/dom.js";
-import { Form } from "/static/form.js";
+import { Form, pointForComma } from "/static/form.js";
 import { Words, chosen, translate } from "/static/language.js";
 import { nomograms } from "/static/nomogram.js";
 import { Plan } from "/static/plan.js";
@@ -180,6 +180,7 @@ class Page {
     on("clear", "click", () => this.clear());
     on("add", "click", () => this.form.add()?.querySelector("select, input").focus());
     for (const event of ["input", "change", "click"]) at("form").addEventListener(event, () => this.compare());
+    at("form").addEventListener("beforeinput", pointForComma);
     on("print", "click", () => window.print());
     on("access", "submit", () => this.useKey(at("key").value));
     on("forget", "click", () => { this.models = null; this.useKey(""); });

@@ -106,6 +106,68 @@ def test_faults_stand_at_their_fields(visit: Visit) -> None:
     assert marked.count() == 0
 
 
+TYPED = {"/patient/age_years": "73,5", "/patient/t_score": "-2,5", "/vertebrae/0/planned_volume_ml": "4,5"}
+
+
+def type_in(visit: Visit, keys: dict[str, str]) -> list[str]:
+    """What stands in the fields after their keys were pressed one by one."""
+    for pointer, text in keys.items():
+        visit.field(pointer).fill("")
+        visit.field(pointer).press_sequentially(text)
+    return [visit.field(pointer).input_value() for pointer in keys]
+
+
+def test_a_decimal_comma_is_a_point(visit: Visit) -> None:
+    page = visit.example()
+    assert type_in(visit, TYPED) == ["73.5", "-2.5", "4.5"]
+    assert type_in(visit, {name: text.replace(",", ".") for name, text in TYPED.items()}) == ["73.5", "-2.5", "4.5"]
+    page.click("#submit")
+    expect(page.locator("#stale")).to_be_hidden()
+    asked = visit.questions[-1]
+    assert (asked["patient"]["age_years"], asked["patient"]["t_score"]) == (73.5, -2.5)
+    assert asked["vertebrae"][0]["planned_volume_ml"] == 4.5
+    volume = visit.field("/vertebrae/0/planned_volume_ml")
+    volume.fill("")
+    volume.press("4")
+    page.keyboard.insert_text("，")  # as an input method puts it in
+    volume.press("6")
+    assert volume.input_value() == "4.6"
+    volume.press("Control+z")
+    assert volume.input_value() != "4.6"  # what was put in can be undone
+    for text, taken in (("4,5", "4.5"), ("5.5", "5.5"), ("1.234,5", ""), ("4,5,6", "")):
+        assert pasted(visit, "/vertebrae/0/planned_volume_ml", text) == taken
+    assert visit.complaints == []
+
+
+def pasted(visit: Visit, pointer: str, text: str) -> str:
+    """What stands in an empty field after text was copied elsewhere and pasted with the keys of the clipboard."""
+    page = visit.page
+    page.evaluate(
+        "text => document.body.append(Object.assign(document.createElement('textarea'), {value: text}))", text
+    )
+    page.locator("textarea").press("Control+a")
+    page.locator("textarea").press("Control+c")
+    page.locator("textarea").evaluate("one => one.remove()")
+    visit.field(pointer).fill("")
+    visit.field(pointer).press("Control+v")
+    return str(visit.field(pointer).input_value())
+
+
+def test_where_the_browser_takes_a_comma_it_stays_so(browser: Browser, service: Running) -> None:
+    """A field that follows the language of its page is what a browser set to that language has everywhere."""
+    flags = [*chromium.FLAGS, "--enable-blink-features=LangAttributeAwareFormControlUI"]
+    german = browser.browser_type.launch(executable_path=chromium.BROWSER, args=flags)
+    for visit in visiting(german, service.url, DESKTOP):
+        page = visit.example()
+        page.evaluate("""() => { document.documentElement.lang = "de"; document.body.append(Object.assign(
+            document.createElement("input"), {type: "number", step: "any", id: "bare"})); }""")
+        page.locator("#bare").press_sequentially("4,5")
+        assert page.locator("#bare").input_value() == "4.5"  # without help of the page
+        assert type_in(visit, TYPED) == ["73.5", "-2.5", "4.5"]
+        assert pasted(visit, "/vertebrae/0/planned_volume_ml", "4,5") == "4.5"
+    german.close()
+
+
 def test_after_the_operation_only_the_fracture_is_answered(visit: Visit, service: Running) -> None:
     page = visit.open()
     page.click("#example")
