@@ -315,7 +315,7 @@ PATIENT_RULES: tuple[PatientRule, ...] = (
     PatientRule(
         "duplicate_vertebra",
         ("level",),
-        "the vertebra stands twice in the same operation; keep one (of exact copies the first is kept)",
+        "the vertebra stands twice in the same operation; keep one",
         _duplicates,
     ),
     PatientRule(

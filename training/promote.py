@@ -142,8 +142,7 @@ def promote(store: Store, outcome: str, number: str | None, *, force: bool = Fal
     Without a number the challenger, the best version of the last training, is meant. Raises ``GateRefused`` with the
     conditions that fail, unless ``force`` is given with a reason; ``UsageError``, ``NotReady``.
     """
-    if outcome not in OUTCOMES:
-        raise UsageError(f"the outcome must be one of {', '.join(OUTCOMES)}")
+    _refuse_unknown(outcome)
     if force and not why.strip():
         raise UsageError("--force needs --why: the reason is kept in the decision record")
     with locked(store.home / LOCK):
@@ -157,14 +156,15 @@ def promote(store: Store, outcome: str, number: str | None, *, force: bool = Fal
 
 
 def rollback(store: Store, outcome: str, *, why: str = "") -> Decision:
-    """Back to the champion before; raises ``NotReady`` if there was none.
+    """Back to the champion before; raises ``NotReady`` if there was none, or no champion at all.
 
     A champion that had been forced past the gate comes back only with a reason: ``GateRefused`` without.
     """
+    _refuse_unknown(outcome)
     with locked(store.home / LOCK):
         version = store.by_alias(outcome, "previous")
         if version is None:
-            raise NotReady(f"{outcome} has no champion before the present one")
+            raise NotReady(_no_way_back(store, outcome))
         checks = gate(outcome, version.metrics, version.role)
         failed = [check.name for check in checks if not check.passed]
         if failed and not why.strip():
@@ -173,13 +173,32 @@ def rollback(store: Store, outcome: str, *, why: str = "") -> Decision:
         return _decide(store, "rollback", version, forced=bool(failed), why=why, checks=checks)
 
 
+def _refuse_unknown(outcome: str) -> None:
+    if outcome not in OUTCOMES:
+        raise UsageError(f"the outcome must be one of {', '.join(OUTCOMES)}")
+
+
+def _no_way_back(store: Store, outcome: str) -> str:
+    """Why there is nothing to roll back to, and what to do."""
+    if not store.versions(outcome):
+        return _untrained(outcome)
+    if store.by_alias(outcome, "champion") is None:
+        return f"{outcome} has no champion yet, nor one before it: run cemrisk promote {outcome}"
+    ways = f"cemrisk promote {outcome} VERSION for another one, or cemrisk stop {outcome} --why 'the reason' for none"
+    return f"{outcome} has no champion before the present one: run {ways}"
+
+
+def _untrained(outcome: str) -> str:
+    return f"nothing is trained for {outcome} yet: run {training_command(outcome)}"
+
+
 def _challenger(store: Store, outcome: str) -> Version:
     challenger = store.by_alias(outcome, "challenger")
     if challenger is not None:
         return challenger
     found = store.versions(outcome)
     if not found:
-        raise NotReady(f"nothing is trained for {outcome} yet: run {training_command(outcome)}")
+        raise NotReady(_untrained(outcome))
     last = [one for one in found if one.training_id == found[-1].training_id]
     each = "\n".join(refusal(version) for version in last)
     raise GateRefused(f"no version of the last training of {outcome} passes the gate:\n{each}\n{WAY_OUT}")

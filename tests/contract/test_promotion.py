@@ -124,9 +124,25 @@ def test_what_is_not_there(desk, capsys) -> None:
     assert run("promote", "leakage", "9") == 2
     assert "no version 9; there are 1, 2, 3" in capsys.readouterr().err
     assert run("promote", "kyphosis") == 2
-    assert run("rollback", "leakage") == 14
     assert run("promote", "refracture") == 14
     assert "cemrisk train" in capsys.readouterr().err
+
+
+def test_a_rollback_without_a_way_back_says_why_and_what_to_do(desk, capsys) -> None:
+    assert run("rollback", "kyphosis") == 2
+    assert "must be one of leakage, refracture" in capsys.readouterr().err
+    assert run("rollback", "refracture") == 14
+    said = capsys.readouterr().err
+    assert "nothing is trained for refracture yet: run cemrisk train" in said and "present one" not in said
+    assert run("rollback", "leakage") == 14
+    said = capsys.readouterr().err
+    assert "has no champion yet" in said and "cemrisk promote leakage" in said and "present one" not in said
+    assert run("promote", "leakage", "1") == 0
+    capsys.readouterr()
+    assert run("rollback", "leakage") == 14
+    said = capsys.readouterr().err
+    assert "no champion before the present one" in said and "cemrisk stop leakage" in said
+    assert desk.aliases() == {"challenger": "1", "champion": "1"}
 
 
 def test_without_a_challenger_the_gate_has_refused_them_all_and_says_why(desk, capsys) -> None:

@@ -58,6 +58,7 @@ def test_a_question_that_cannot_be_answered(
     expected = "out_of_scope" if code == "out_of_scope" else "invalid_question"
     found = _problem(client.post("/v1/risk", json=question(change)), 422, expected)
     assert [(fault["pointer"], fault["code"]) for fault in found["errors"]] == [(pointer, code)]
+    assert re.search(r"\b(exports?|rows?|copies|columns?|file)\b", found["errors"][0]["detail"]) is None  # of an export
     _schema(document, "Problem").validate(found)
 
 
