@@ -12,6 +12,7 @@ from typing import Any, Literal
 from features.build import PREDICTORS, outcomes_at
 from features.dictionary import VARIABLES, Moment, Variable
 from features.dictionary_text import as_json
+from features.rules import LOWEST_AGE_YEARS
 from serving.answer import READ_BY_RULES
 from serving.schema import MOMENTS, accepted_in_question
 from serving.web.languages import LANGUAGES, language
@@ -44,6 +45,9 @@ STATIC: Mapping[str, str] = MappingProxyType(
 #: Asked by no model, yet a rule wants it beside a variable that is.
 _WANTED_BY_RULES = READ_BY_RULES | {"leak_modality"}
 
+#: Values that can be read, yet are of patients whom the models do not know, lie below.
+_LOWEST_IN_SCOPE: Mapping[str, float] = MappingProxyType({"age_years": LOWEST_AGE_YEARS})
+
 Place = Literal["first", "more"]
 
 
@@ -66,7 +70,8 @@ def dictionary() -> dict[str, Any]:
 
     ``form``: where the form has it, by the moment of the question: ``first`` are the variables that the predictors are
     named after, those that decide whether the models know such a patient, and what the operation showed; ``more`` those
-    that stand in for what is missing; null where nothing uses it.
+    that stand in for what is missing; null where nothing uses it. ``lowest_in_scope``: from which value on the models
+    know a patient, null where any that can be read will do.
     """
     found = as_json()
     for described in found["variables"]:
@@ -75,6 +80,7 @@ def dictionary() -> dict[str, Any]:
         described["used_by"] = [
             outcome for outcome, predictors in PREDICTORS.items() if any(variable.name in p.reads for p in predictors)
         ]
+        described["lowest_in_scope"] = _LOWEST_IN_SCOPE.get(variable.name)
         described["form"] = {word: form_place(variable, moment) for word, moment in MOMENTS.items()}
     return found
 

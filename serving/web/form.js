@@ -91,7 +91,9 @@ export class Form {
 
   limits(variable, id) {
     if (variable.lowest === null || variable.highest === null) return null;
-    return element("span", { class: "limits", id: `${id}-limits` }, this.words.say("limits", { low: variable.lowest, high: variable.highest }));
+    const scope = variable.lowest_in_scope; // only an age has one
+    const text = scope === null ? this.words.say("limits", { low: variable.lowest, high: variable.highest }) : this.words.say("limits.age", { scope });
+    return element("span", { class: "limits", id: `${id}-limits` }, text);
   }
 
   control(variable, id, must) {
@@ -99,7 +101,7 @@ export class Form {
     const common = { id, name: variable.name, "data-kind": variable.kind, "aria-required": must ? "true" : null,
       "aria-describedby": limited ? `${id}-limits ${id}-fault` : `${id}-fault` };
     if (variable.kind === "number" || variable.kind === "integer") {
-      return element("input", { ...common, type: "number", step: variable.kind === "integer" ? 1 : "any", min: variable.lowest,
+      return element("input", { ...common, type: "number", step: variable.kind === "integer" ? 1 : "any", min: variable.lowest_in_scope ?? variable.lowest,
         max: variable.highest, placeholder: must ? null : this.words.say("unknown"), inputmode: variable.lowest < 0 ? null : "decimal" });
     }
     if (variable.kind === "multi") {

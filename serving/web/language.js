@@ -63,7 +63,7 @@ export class Words {
     const name = fault.pointer.split("/").pop(), variable = this.variables[name] ?? {};
     if (this.english) return this.readable(fault.detail.replace(/^[a-z0-9_]+: /, ""));
     const text = this.file.faults[`${fault.code}.${name}`] ?? this.file.faults[fault.code];
-    return text ? fill(text, { low: variable.lowest, high: variable.highest, unit: this.unit(name) }) : fault.detail;
+    return text ? fill(text, { low: variable.lowest, high: variable.highest, scope: variable.lowest_in_scope, unit: this.unit(name) }) : fault.detail;
   }
 
   /** English of the service, with the names of variables as the form has them. */

@@ -40,6 +40,23 @@ def test_axe_finds_nothing(browser: Browser, service: Running, size: tuple[int, 
         assert visit.complaints == [refused]
 
 
+@pytest.mark.parametrize(
+    ("code", "hint", "fault"),
+    [("en", "50 and older", "50 years and older only"), ("zh", "50 岁及以上", "模型只适用于 50 岁及以上的患者")],
+)
+def test_the_age_that_is_asked_for_is_the_age_that_is_answered(visit: Visit, code: str, hint: str, fault: str) -> None:
+    page = visit.example(f"/?lang={code}")
+    expect(visit.field("/patient/age_years-limits")).to_have_text(hint)
+    expect(visit.field("/patient/bmi_kg_m2-limits")).to_have_text(re.compile(r"^\d+ (to|至) \d+$"))
+    visit.field("/patient/age_years").fill("49")
+    page.click("#submit")
+    expect(visit.field("/patient/age_years-fault")).to_contain_text(fault)
+    visit.field("/patient/age_years").fill("50")
+    page.click("#submit")
+    expect(page.locator("#faults")).to_be_hidden()
+    expect(page.locator("#stale")).to_be_hidden()
+
+
 def test_the_page_of_the_api_can_be_read_by_everybody(on_phone: Visit) -> None:
     on_phone.page.goto(f"{on_phone.url}/docs")
     for one in on_phone.page.locator("details").all()[:5]:
