@@ -189,9 +189,11 @@ def run_ct(arguments: argparse.Namespace) -> int:
 
 def run_serve(arguments: argparse.Namespace) -> int:
     """Run the service until it is stopped."""
+    from serving.log_lines import FORMAT
     from serving.run import serve_forever
 
-    return serve_forever(_home(), os.environ, arguments.host, arguments.port, arguments.workers)
+    chosen = {FORMAT: arguments.log_format} if arguments.log_format else {}
+    return serve_forever(_home(), os.environ | chosen, arguments.host, arguments.port, arguments.workers)
 
 
 def run_keys(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,8 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serving.log_lines import FORMATS
+
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
@@ -17,6 +19,9 @@ def serve(parser: ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=3000, help="port to listen on (3000)")
     parser.add_argument("--workers", type=int, default=1, metavar="W", help="worker processes (1)")
+    parser.add_argument(
+        "--log-format", choices=FORMATS, help="lines of the log on standard error (text in a terminal, json elsewhere)"
+    )
 
 
 #: What one does with the query log: its summary, an example, and more.

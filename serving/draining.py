@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import time
@@ -11,7 +12,10 @@ from contextlib import suppress
 
 import uvicorn
 
+from serving.log_lines import LOGGER
 from serving.shares import Share, shares
+
+logger = logging.getLogger(LOGGER)
 
 #: How long a connection that is kept alive may send another question, which then is its last one.
 LAST_QUESTION_SECONDS = 0.5
@@ -19,8 +23,6 @@ LAST_QUESTION_SECONDS = 0.5
 LOOK_EVERY_SECONDS = 0.02
 #: Connections that are still taken from the queue: the queue's own length.
 MOST_LAST = 2048
-
-
 #: How long a worker leaves a new connection to one that holds fewer; that one may just be computing an answer.
 HOLD_BACK_SECONDS = 0.005
 #: When there is no handle left for another connection.
@@ -68,6 +70,7 @@ class DrainingServer(uvicorn.Server):
             loop.add_reader(queue, self._take, queue)
         with suppress(BrokenPipeError):  # nobody is left to be told
             os.write(self._told, b"r")
+        logger.info("ready")
 
     def _tell(self) -> None:
         if not self.should_exit:

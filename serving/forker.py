@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import os
 import signal
 import sys
@@ -16,9 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serving import takeover, trial
+from serving import log_lines, takeover, trial
+from serving.log_lines import LOGGER
 from serving.shares import Share, shares
 from serving.takeover import Offer
+
+logger = logging.getLogger(LOGGER)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 #: A worker that ends by itself sooner than this may have a fault that its successor has too: wait longer each time.
@@ -40,6 +44,7 @@ def main(home: Path, workers: int, supervisor: int, listening: int, lifeline: in
     tell_when_parent_ends(signal.SIGTERM)
     if os.getppid() != supervisor:
         return 0
+    log_lines.begin("forker", os.environ)
     gc.disable()  # while modules are loaded nothing becomes garbage that would be worth the search
     with trial.ahead(home):
         from serving import service  # the slow part: done once, shared by all workers
@@ -98,10 +103,10 @@ def _offer(home: Path, listening: int) -> Offer | None:
     try:
         made = Offer(home, listening, takeover.ORPHANED_SECONDS)
     except OSError as error:
-        sys.stderr.write(f"cemrisk serve is gone; its workers end, since no socket can be made: {error.strerror}\n")
+        logger.error("cemrisk serve is gone; its workers end, since no socket can be made: %s", error.strerror)
         return None
-    seconds = f"{takeover.ORPHANED_SECONDS:.0f} s"
-    sys.stderr.write(f"cemrisk serve is gone; its workers go on for {seconds}, or until it is started again\n")
+    seconds = takeover.ORPHANED_SECONDS
+    logger.warning("cemrisk serve is gone; its workers go on for %.0f s, or until it is started again", seconds)
     return made
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect
 
+from serving.log_lines import LOGGER
 from serving.problem import INTERNAL, response_of
 
-logger = logging.getLogger("cemrisk.serving")
+logger = logging.getLogger(LOGGER)
 
 #: Told of every response: the route's pattern ("other" if none), the status, and the seconds that it took.
 Observer = Callable[[str, int, float], None]

@@ -20,9 +20,10 @@ from typing import Any
 from features.errors import CemriskError, UsageError
 from features.files import locked, write_private
 from serving import files
+from serving.log_lines import LOGGER
 from serving.policy import Role
 
-logger = logging.getLogger("cemrisk.serving")
+logger = logging.getLogger(LOGGER)
 
 #: Environment variable: set, a key has to be shown even if there is no file of keys.
 REQUIRE_KEYS = "CEMRISK_REQUIRE_KEYS"

@@ -6,10 +6,10 @@ import contextlib
 import errno
 import fcntl
 import ipaddress
+import logging
 import os
 import shutil
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -18,12 +18,15 @@ from pathlib import Path
 from features.errors import UsageError
 from features.moments import outcomes_at
 from features.variable import Moment
-from serving import takeover
+from serving import log_lines, takeover
 from serving.cds_hooks import clients
 from serving.keys import REQUIRE_KEYS, any_good
 from serving.limits import Limits
+from serving.log_lines import LOGGER
 from serving.supervisor import Supervisor
 from serving.takeover import Orphans
+
+logger = logging.getLogger(LOGGER)
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 3000
@@ -51,13 +54,14 @@ def serve_forever(
         raise UsageError("workers must be at least 1")
     Limits.of(environment)  # said here, and not by each worker in its log
     clients.read(home)
+    log_lines.begin("supervisor", environment)
     listening, orphans = _bound_or_taken_over(home, address, port)
     beyond = not ipaddress.ip_address(address).is_loopback
     _say_how_it_starts(home, f"http://{f'[{address}]' if ':' in address else address}:{port}")
     if orphans:
-        sys.stderr.write("taking over from workers whose cemrisk serve was killed\n")
+        logger.info("taking over from workers whose cemrisk serve was killed")
     if beyond:
-        sys.stderr.write("others can reach it: keys and patients travel in the clear unless a proxy adds TLS\n")
+        logger.warning("others can reach it: keys and patients travel in the clear unless a proxy adds TLS")
     with listening, _metrics_folder() as (metrics, shared):
         environment = _child_environment(home, environment, workers, beyond) | {"PROMETHEUS_MULTIPROC_DIR": metrics}
         return Supervisor(home.resolve(), listening, workers, environment, shared, orphans).run()
@@ -109,10 +113,9 @@ def _say_how_it_starts(home: Path, url: str) -> None:
     # A registry may well have no model for after surgery: only what a question before it needs is missed.
     needed = outcomes_at(Moment.PLANNED)
     missing = [outcome for outcome in needed if not (home / "released" / outcome / "current").is_file()]
-    sys.stderr.write(f"page and API on {url}; stop it with Ctrl-C\n")
+    logger.info("page and API on %s; stop it with Ctrl-C", url)
     if missing:
-        sys.stderr.write(f"nothing is released for {' and '.join(missing)} yet: cemrisk train, then cemrisk promote\n")
-    sys.stderr.flush()
+        logger.warning("nothing is released for %s yet: cemrisk train, then cemrisk promote", " and ".join(missing))
 
 
 def require_allowed(host: str, has_keys: bool) -> str:

@@ -11,7 +11,6 @@ The only module that imports bentoml and the only one here that reads the enviro
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -22,11 +21,11 @@ from typing import Any
 import bentoml
 import uvicorn
 from bentoml._internal.context import server_context
-from bentoml._internal.log import configure_server_logging
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from features import VERSION
+from serving import log_lines
 from serving.app import create_app
 from serving.cds_hooks.clients import Ehr
 from serving.cds_hooks.tokens import Tokens
@@ -133,8 +132,6 @@ def prepare() -> None:
 @cache
 def _bento() -> Any:
     """BentoML's application around ours. Making it takes most of a worker's start; what runs in it starts later."""
-    configure_server_logging()  # type: ignore[no-untyped-call]
-    logging.getLogger("cemrisk.serving").disabled = False  # that silences every logger which was there before it
     server_context.service_type, server_context.service_name = "entry_service", "cemrisk"
     return Service.to_asgi()  # type: ignore[attr-defined]
 
@@ -148,6 +145,7 @@ def work(listening: int, lifeline: int, told: int, share: Share) -> int:
 
     ``listening``: handle of the socket; the others as ``DrainingServer`` has them.
     """
+    log_lines.begin("worker", os.environ)
     around = EveryPath(_bento())
     config = uvicorn.Config(around, log_config=None, server_header=False, timeout_graceful_shutdown=GRACE_SECONDS)
     DrainingServer(config, lifeline, told, share).run(sockets=[socket.socket(fileno=listening)])

@@ -20,12 +20,13 @@ from features.build import Outcome, outcomes_at
 from features.errors import CemriskError
 from models.release import OUTCOMES, in_force, read_bundle
 from serving import files, switch
+from serving.log_lines import LOGGER
 from serving.schema import MOMENTS
 from serving.served import Served
 from serving.switch import Standing, Stop
 from serving.trial import require_fit
 
-logger = logging.getLogger("cemrisk.serving")
+logger = logging.getLogger(LOGGER)
 
 LOOK_EVERY_SECONDS = 0.5
 SWITCHES_EVERY_SECONDS = 0.25

@@ -14,6 +14,7 @@ end, that all are gone. If the supervisor is killed, forker and workers go on un
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import signal
@@ -25,7 +26,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from serving.log_lines import LOGGER
 from serving.takeover import END, Orphans
+
+logger = logging.getLogger(LOGGER)
 
 #: How long open requests may take to end once the service was asked to stop.
 GRACE_SECONDS = 10
@@ -55,7 +59,7 @@ class _Generation:
 
     def kill(self) -> None:
         """End the forker and its workers at once: they are a process group, which lives as long as one of them."""
-        sys.stderr.write(f"processes of {self.group} did not end in time and are killed\n")
+        logger.error("processes of %d did not end in time and are killed", self.group)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.group, signal.SIGKILL)
 
@@ -150,6 +154,7 @@ class Supervisor:
     def _stop(self, now: _Newest) -> int:
         """First nobody listens any more but the workers, then they finish what has come in."""
         self.listening.close()
+        logger.info("asked to stop")
         now.process.send_signal(signal.SIGTERM)
         for one in self._old:
             one.retire()

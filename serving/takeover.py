@@ -11,14 +11,18 @@ process the other one is.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import struct
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from serving.log_lines import LOGGER
+
+logger = logging.getLogger(LOGGER)
 
 #: How long a service goes on that nobody looks after; begins anew when an heir dies before he was ready.
 ORPHANED_SECONDS = 30.0
@@ -90,7 +94,7 @@ class Offer:
                     return True
                 self._heir.close()
                 self._heir, self._until = None, time.monotonic() + self._seconds
-                sys.stderr.write("who had begun to take the service over is gone\n")
+                logger.warning("who had begun to take the service over is gone")
         return self._heir is None and (time.monotonic() > self._until or not self._is_ours())
 
     def _let_in(self, heir: socket.socket) -> None:

@@ -24,8 +24,9 @@ from typing import Any
 
 from features.errors import UsageError
 from serving import files
+from serving.log_lines import LOGGER
 
-logger = logging.getLogger("cemrisk.serving")
+logger = logging.getLogger(LOGGER)
 
 FILE = "ehr.toml"
 LOOK_EVERY_SECONDS = 1.0

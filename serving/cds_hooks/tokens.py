@@ -21,9 +21,10 @@ from jwt.exceptions import PyJWTError
 
 from features.errors import CemriskError
 from serving.cds_hooks.clients import Client, Ehr, Settings
+from serving.log_lines import LOGGER
 from serving.policy import Caller, Role
 
-logger = logging.getLogger("cemrisk.serving")
+logger = logging.getLogger(LOGGER)
 
 LONGEST_SECONDS = 300
 LEEWAY_SECONDS = 30

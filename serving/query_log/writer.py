@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from features.errors import LogUnavailable
+from serving.log_lines import LOGGER
 from serving.query_log.anchor import Anchor, advance
 from serving.query_log.entry import Answered, Entry, entry_of
 from serving.query_log.keys import LogKeys, ensure_keys
 from serving.query_log.settings import LogSettings
 from serving.query_log.store import Store, fits, open_store
 
-logger = logging.getLogger("cemrisk.serving")
+logger = logging.getLogger(LOGGER)
 
 #: A commit costs as much as a third of an answer, so the answers of one turn of the loop share one. A long turn is not
 #: waited for: the disk can work while the next answer is computed.

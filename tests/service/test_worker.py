@@ -115,6 +115,20 @@ print(json.dumps(sorted(sys.modules)))
     assert not {name for name in loaded if name.startswith("training")}
 
 
+def test_its_log_is_a_json_object_a_line(home: Path, tmp_path: Path) -> None:
+    with running(Path(shutil.copytree(home, tmp_path / "home")), tmp_path) as service:
+        service.wait_ready()
+        (worker,) = service.workers()
+        assert service.stop() == 0
+    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    assert {(line["process"], line["message"]) for line in lines} >= {
+        ("worker", "ready"),
+        ("supervisor", "asked to stop"),
+    }
+    assert [line["pid"] for line in lines if line["message"] == "ready"] == [worker]
+    assert all({"at", "level", "process", "pid", "message"} <= set(line) for line in lines)
+
+
 def test_no_value_and_no_identifier_reaches_the_log(home: Path, tmp_path: Path) -> None:
     with running(Path(shutil.copytree(home, tmp_path / "home")), tmp_path) as service:
         service.wait_ready()
@@ -134,7 +148,7 @@ def test_no_value_and_no_identifier_reaches_the_log(home: Path, tmp_path: Path) 
         httpx.get(f"{service.url}/canary-path", headers=headers)
         assert service.stop() == 0
     log = service.log.read_text()
-    assert "initialized" in log  # it was the service's log
+    assert "ready" in log  # it was the service's log
     assert "canary" not in log and "73.123456789" not in log
 
 
