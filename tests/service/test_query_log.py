@@ -267,26 +267,28 @@ def test_too_many_waiting_are_told_at_once(tmp_path: Path, monkeypatch: pytest.M
         asyncio.run(log.keep(*[logged.answered()] * 3))
 
 
+def _anchors(place: LogSettings, count: int) -> list[Anchor]:
+    """The anchor after each of so many records."""
+    found = []
+    for number in range(count):
+        logged.fill(place, [1], number)
+        anchor = read_anchor(place.anchor)
+        assert anchor is not None
+        found.append(anchor)
+    return found
+
+
 def test_the_anchor_only_moves_forward(tmp_path: Path) -> None:
     place = logged.settings(tmp_path)
-    logged.fill(place, [1])
-    first = read_anchor(place.anchor)
-    logged.fill(place, [1], 1)
-    second = read_anchor(place.anchor)
-    assert first is not None and second is not None and second.head.seq == 2
+    first, second = _anchors(place, 2)
+    assert second.head.seq == 2
     assert advance(place.anchor, Commit(first, Head(0, bytes(32))), lambda _: True)
     assert read_anchor(place.anchor) == second
 
 
 def test_only_what_this_worker_signed_itself_is_taken_for_genuine(tmp_path: Path) -> None:
     place = logged.settings(tmp_path)
-    logged.fill(place, [1])
-    first = read_anchor(place.anchor)
-    logged.fill(place, [1], 1)
-    second = read_anchor(place.anchor)
-    logged.fill(place, [1], 2)
-    third = read_anchor(place.anchor)
-    assert first is not None and second is not None and third is not None
+    first, second, third = _anchors(place, 3)
     asked: list[Anchor] = []
 
     def moved(last: Anchor | None) -> tuple[bool, list[Anchor], Anchor | None]:
